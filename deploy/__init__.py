@@ -1,0 +1,1 @@
+"""How it runs: settings, composition root, command line, local stack, reports."""

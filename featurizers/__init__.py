@@ -1,0 +1,1 @@
+"""What a feature is: definitions, the window kernel, the store, offline computation."""

@@ -1,0 +1,1 @@
+"""What a score is: scorers, model repository, training."""

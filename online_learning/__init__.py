@@ -1,0 +1,1 @@
+"""What trust is: label join, progressive validation, River learners, detectors, alerts."""
