@@ -1,1 +1,1 @@
-"""How events move: topics, records, the Faust transport over confluent-kafka, agents, reference pipelines."""
+"""How events move: topics, records, the Faust transport, agents, reference pipelines."""
