@@ -1,0 +1,1 @@
+"""Scoring on Triton: its repository files, its models under control, its scores."""
