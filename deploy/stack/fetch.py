@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,14 +11,17 @@ from pathlib import Path
 
 from deploy.errors import FetchFailed, MissingTool
 from deploy.stack import triton_env
-from deploy.stack.files import locked, tail
+from deploy.stack.files import locked
+from deploy.stack.installer import ran_well, reason
 from deploy.stack.java import java, maven
 from deploy.stack.layout import Layout
 from deploy.stack.service import require_room
 
 STAMP = ".fetched"
 FETCH_WAIT_S = 900.0
-MAVEN_TIMEOUT_S = 600
+MAVEN_TIMEOUT_S = 600.0
+# By its full name, so that Maven need not ask the registry what "dependency" stands for.
+COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies"
 
 
 def ensure_fetched(layout: Layout, say: Callable[[str], None]) -> None:
@@ -37,9 +39,11 @@ def ensure_fetched(layout: Layout, say: Callable[[str], None]) -> None:
     with locked(layout.fetched / "fetch.lock", wait_s=FETCH_WAIT_S, say=say):
         require_room(layout.fetched)
         if not _has(layout.kafka_lib, kafka):
+            java()
+            program = maven()
             say("Fetching Kafka's jars with Maven (about 60 MB) ...")
             with _replacing(layout.kafka_lib, kafka) as draft:
-                _fetch_jars(draft)
+                _fetch_jars(program, draft)
         if not _has(layout.triton_env, triton):
             say("Making Triton's own Python environment (about 300 MB) ...")
             with _replacing(layout.triton_env, triton) as draft:
@@ -93,28 +97,18 @@ def _replacing(folder: Path, stamp: str) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _fetch_jars(folder: Path) -> None:
-    java()
+def _fetch_jars(program: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     pom = folder / "pom.xml"
     pom.write_bytes(_pom())
     log = folder.parent / "kafka-fetch.log"
-    command = [maven(), "-B", "-f", str(pom), "dependency:copy-dependencies"]
+    # -U: without it Maven remembers a failed download and does not try again for a day.
+    command = [program, "-B", "-U", "-f", str(pom), COPY_GOAL]
     command += [f"-DoutputDirectory={folder}", "-DincludeScope=runtime"]
-    with log.open("wb") as output:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            timeout=MAVEN_TIMEOUT_S,
-            env={**os.environ, "MAVEN_OPTS": os.environ.get("MAVEN_OPTS", "-Xmx256m")},
-            check=False,
-        )
-    if done.returncode != 0 or not any(folder.glob("kafka_*.jar")):
-        errors = [line for line in tail(log, 200) if line.startswith("[ERROR]")]
-        reason = errors[0].removeprefix("[ERROR] ") if errors else "no reason was given"
+    env = {**os.environ, "MAVEN_OPTS": os.environ.get("MAVEN_OPTS", "-Xmx256m")}
+    fetched = ran_well(command, log, timeout_s=MAVEN_TIMEOUT_S, env=env)
+    if not fetched or not any(folder.glob("kafka_*.jar")):
         raise FetchFailed(
-            f"Maven could not fetch Kafka's jars: {reason} (all of it in {log}). Check the "
-            "network and the mirrors in Maven's settings.xml."
+            f"Maven could not fetch Kafka's jars: {reason(log)} (all of it in {log}). Check the "
+            "network and the mirrors in Maven's settings.xml, then run this again."
         )

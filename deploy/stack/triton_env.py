@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import FetchFailed, MissingTool
+from deploy.stack.installer import ran_well, reason
 
 PROBE = (
     "import json, sys, sysconfig as s; print(json.dumps({"
@@ -24,7 +25,7 @@ PROBE = (
     "'multiarch': s.get_config_var('MULTIARCH') or ''}))"
 )
 PROBE_TIMEOUT_S = 30
-INSTALL_TIMEOUT_S = 900
+INSTALL_TIMEOUT_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -97,21 +98,12 @@ def build(folder: Path, requirements: Path, log: Path) -> None:
     Raises FetchFailed when a download fails and MissingTool when the wheel has no stub for
     this Python. The caller owns the folder, also after a failure.
     """
-    with log.open("wb") as output:
-        for step in _install_steps(folder, requirements):
-            done = subprocess.run(
-                step,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=INSTALL_TIMEOUT_S,
-                check=False,
+    for step in _install_steps(folder, requirements):
+        if not ran_well(step, log, timeout_s=INSTALL_TIMEOUT_S):
+            raise FetchFailed(
+                f"Triton's environment could not be installed: {reason(log)} (all of it in "
+                f"{log}). Check the network and the package index, then run this again."
             )
-            if done.returncode != 0:
-                raise FetchFailed(
-                    f"Triton's environment could not be installed: {_last_words(log)} (all of it "
-                    f"in {log}). Check the network and the package index that pip is set to."
-                )
     _add_backends(TritonEnvironment(folder))
 
 
@@ -142,8 +134,3 @@ def _add_backends(environment: TritonEnvironment) -> None:
     target = environment.backends / "python"
     shutil.copytree(wheel / "backends" / "python", target)
     shutil.copy2(stub, target)
-
-
-def _last_words(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason was given"
