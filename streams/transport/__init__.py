@@ -1,0 +1,1 @@
+"""How events move: Faust over confluent-kafka, in micro-batches, on one thread."""

@@ -1,0 +1,211 @@
+"""Topics as this project needs them: created, checked, measured."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as DriverPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from streams.errors import BrokerUnavailable, StreamError, TopicMismatch
+from streams.transport.batch import TopicPartition
+from streams.transport.driver_errors import driver_log, translate, translated
+from streams.transport.settings import TransportSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic's name and shape; ``partitions=None`` accepts any count and cannot be created."""
+
+    name: str
+    partitions: int | None = None
+    replication: int = 1
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+def ensure_topics(
+    settings: TransportSettings, specs: Sequence[TopicSpec], *, deadline_s: float = 30.0
+) -> None:
+    """Create what is missing, and return when every partition has a leader.
+
+    Raises
+    ------
+    TopicMismatch
+        An existing topic has another partition count; nothing was changed.
+    BrokerUnavailable
+        No broker, or no leaders before the deadline.
+    AuthenticationFailed
+        Credentials or permissions are refused.
+    """
+    give_up_at = time.monotonic() + deadline_s
+    admin = _Admin(settings)
+    existing = admin.partition_counts(deadline_s)
+    _compare(specs, existing)
+    missing = [spec for spec in specs if spec.name not in existing]
+    for spec, outcome in admin.create(missing, deadline_s).items():
+        try:
+            outcome()
+        except KafkaException as failure:
+            if failure.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise translate(failure.args[0], f"creating topic {spec}") from failure
+    wanted = [spec.name for spec in specs]
+    while leaderless := [n for n in wanted if n not in admin.led_topics(give_up_at)]:
+        if time.monotonic() >= give_up_at:
+            raise BrokerUnavailable(
+                f"{', '.join(leaderless)}: no leader after {deadline_s:g} s; see the broker's log"
+            )
+        time.sleep(0.05)
+    _compare(specs, admin.partition_counts(max(give_up_at - time.monotonic(), 1.0)))
+
+
+def check_topics(
+    settings: TransportSettings, specs: Sequence[TopicSpec], *, deadline_s: float = 5.0
+) -> None:
+    """Raise `TopicMismatch` when a topic is missing or has another partition count."""
+    existing = _Admin(settings).partition_counts(deadline_s)
+    missing = [spec.name for spec in specs if spec.name not in existing]
+    if missing:
+        raise TopicMismatch(
+            f"{settings.bootstrap} has no topic {', '.join(missing)}; create it or correct the name"
+        )
+    _compare(specs, existing)
+
+
+def topic_partitions(
+    settings: TransportSettings, topic: str, *, deadline_s: float = 10.0
+) -> list[TopicPartition]:
+    """Partitions of an existing topic, in order.
+
+    Raises
+    ------
+    TopicMismatch
+        The topic does not exist.
+    """
+    counts = _Admin(settings).partition_counts(deadline_s)
+    if topic not in counts:
+        raise TopicMismatch(f"{settings.bootstrap} has no topic {topic}; create it first")
+    return [TopicPartition(topic, number) for number in range(counts[topic])]
+
+
+def end_offsets(
+    settings: TransportSettings, partitions: Sequence[TopicPartition], *, deadline_s: float = 10.0
+) -> dict[TopicPartition, int]:
+    """Offset after the last record of each partition."""
+    return _Admin(settings).offsets(partitions, OffsetSpec.latest(), deadline_s)
+
+
+def start_offsets(
+    settings: TransportSettings, partitions: Sequence[TopicPartition], *, deadline_s: float = 10.0
+) -> dict[TopicPartition, int]:
+    """Offset of the first record that each partition still holds."""
+    return _Admin(settings).offsets(partitions, OffsetSpec.earliest(), deadline_s)
+
+
+def committed_offsets(
+    settings: TransportSettings,
+    partitions: Sequence[TopicPartition],
+    *,
+    deadline_s: float = 10.0,
+) -> dict[TopicPartition, int]:
+    """Offsets committed by the settings' group; partitions it never committed are left out."""
+    wanted = [DriverPartition(at.topic, at.partition) for at in partitions]
+    request = ConsumerGroupTopicPartitions(settings.group_id, wanted)
+    admin = _Admin(settings)
+    with translated(f"reading offsets of group {settings.group_id}"):
+        futures = admin.client.list_consumer_group_offsets([request], request_timeout=deadline_s)
+        found = futures[settings.group_id].result().topic_partitions
+    return {TopicPartition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+
+def group_lag(
+    settings: TransportSettings, topics: Sequence[str], *, deadline_s: float = 10.0
+) -> dict[TopicPartition, int]:
+    """Records that the settings' group has not committed yet, per partition of ``topics``."""
+    partitions = [at for topic in topics for at in topic_partitions(settings, topic)]
+    ends = end_offsets(settings, partitions, deadline_s=deadline_s)
+    starts = start_offsets(settings, partitions, deadline_s=deadline_s)
+    committed = committed_offsets(settings, partitions, deadline_s=deadline_s)
+    return {at: ends[at] - committed.get(at, starts[at]) for at in partitions}
+
+
+def _compare(specs: Sequence[TopicSpec], existing: Mapping[str, int]) -> None:
+    wrong = [
+        f"{spec.name} has {existing[spec.name]} partitions, {spec.partitions} are configured"
+        for spec in specs
+        if spec.partitions is not None
+        and spec.name in existing
+        and existing[spec.name] != spec.partitions
+    ]
+    if wrong:
+        raise TopicMismatch(
+            "; ".join(wrong) + "; correct the setting, or move the events to a new topic "
+            "(another count sends keys to other partitions)"
+        )
+
+
+class _Admin:
+    """The driver's admin client, its errors translated."""
+
+    def __init__(self, settings: TransportSettings) -> None:
+        self._bootstrap = settings.bootstrap
+        self._refused: StreamError | None = None
+        options = {**settings.client_options(), "error_cb": self._on_error}
+        with translated("starting the admin client"):
+            self.client = AdminClient(options, logger=driver_log)
+
+    def _on_error(self, error: KafkaError) -> None:
+        failure = translate(error, f"talking to {self._bootstrap}")
+        if not failure.retriable:
+            self._refused = failure
+
+    def _metadata(self, deadline_s: float) -> object:
+        try:
+            return self.client.list_topics(timeout=deadline_s)
+        except KafkaException as failure:
+            self.client.poll(0)
+            if self._refused is not None:
+                raise self._refused from failure
+            raise translate(failure.args[0], f"talking to {self._bootstrap}") from failure
+
+    def partition_counts(self, deadline_s: float) -> dict[str, int]:
+        """Partition count of every topic."""
+        topics = self._metadata(deadline_s).topics  # type: ignore[attr-defined]  # untyped driver
+        return {name: len(topic.partitions) for name, topic in topics.items() if not topic.error}
+
+    def led_topics(self, give_up_at: float) -> set[str]:
+        """Topics all of whose partitions have a leader."""
+        metadata = self._metadata(max(give_up_at - time.monotonic(), 0.1))
+        return {
+            name
+            for name, topic in metadata.topics.items()  # type: ignore[attr-defined]  # untyped driver
+            if topic.partitions and all(p.leader >= 0 for p in topic.partitions.values())
+        }
+
+    def create(
+        self, specs: Sequence[TopicSpec], deadline_s: float
+    ) -> dict[str, Callable[[], object]]:
+        """Start creating topics; one function per topic waits for its outcome."""
+        unshaped = [spec.name for spec in specs if spec.partitions is None]
+        if unshaped:
+            raise TopicMismatch(
+                f"no topic {', '.join(unshaped)}, and no partition count to create it"
+            )
+        if not specs:
+            return {}
+        new = [NewTopic(s.name, s.partitions, s.replication, config=dict(s.config)) for s in specs]
+        with translated("creating topics"):
+            futures = self.client.create_topics(new, operation_timeout=deadline_s)
+        return {name: future.result for name, future in futures.items()}
+
+    def offsets(
+        self, partitions: Sequence[TopicPartition], spec: OffsetSpec, deadline_s: float
+    ) -> dict[TopicPartition, int]:
+        """Offsets by specification, per partition."""
+        request = {DriverPartition(at.topic, at.partition): spec for at in partitions}
+        with translated("listing offsets"):
+            futures = self.client.list_offsets(request, request_timeout=deadline_s)
+            return {
+                TopicPartition(at.topic, at.partition): future.result().offset
+                for at, future in futures.items()
+            }
