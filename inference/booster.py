@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from inference.spec import Parameter
 XGBOOST_VERSION: str = xgboost.__version__
 
 _FORMAT = "ubj"
+_UNUSED = "are not used"
 
 
 class Booster:
@@ -29,7 +31,10 @@ class Booster:
 
     @classmethod
     def load(cls, data: bytes, *, threads: int = 1) -> Booster:
-        """Raises CorruptModel when `data` is not an xgboost model."""
+        """Reads a model whose checksum was right. Raises CorruptModel when it is no xgboost model.
+
+        Never hand it unverified bytes: xgboost 3.2 ends the process on some truncated models.
+        """
         try:
             booster = xgboost.Booster(params={"nthread": threads})
             booster.load_model(bytearray(data))
@@ -67,10 +72,18 @@ def train_booster(
 
     Raises TrainingError when xgboost refuses the parameters or the data.
     """
-    settings = {"validate_parameters": True, "verbosity": 0, **parameters}
     try:
-        data = xgboost.DMatrix(features, label=labels, feature_names=list(names))
-        return Booster(xgboost.train(settings, data, num_boost_round=rounds))
+        with warnings.catch_warnings(record=True) as issued:
+            warnings.simplefilter("always")
+            data = xgboost.DMatrix(features, label=labels, feature_names=list(names))
+            booster = xgboost.train(dict(parameters), data, num_boost_round=rounds)
     except (xgboost.core.XGBoostError, ValueError) as error:
         cause = next(iter(str(error).strip().splitlines()), "no reason given")
         raise TrainingError(f"xgboost refused to train: {cause}") from error
+    for warning in issued:
+        # xgboost only warns of a misspelled parameter, and then trains another model than asked.
+        if _UNUSED in str(warning.message):
+            lines = str(warning.message).strip().splitlines()
+            raise TrainingError(f"xgboost does not know these: {lines[-1]}")
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return Booster(booster)
