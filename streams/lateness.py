@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.transport.batch import KafkaRecord
+
+_NEVER = -(2**62)
 
 
 class Lateness:
@@ -24,18 +26,26 @@ class Lateness:
         self._newest_ms: dict[int, int] = {}
 
     def mark(
-        self, records: Sequence[KafkaRecord], times_ms: NDArray[np.int64]
+        self,
+        records: Sequence[KafkaRecord],
+        times_ms: NDArray[np.int64],
+        strays: Collection[int] = (),
     ) -> NDArray[np.bool_]:
-        """bool[n]: which of the records, given with their event times int64[n], are late."""
+        """bool[n]: which of the records, given with their event times int64[n], are late.
+
+        `strays` are rows whose time is too far ahead to be believed: they make nothing late.
+        """
         late = np.zeros(len(records), dtype=np.bool_)
         if not len(records):
             return late
+        believed = times_ms.copy()
+        believed[list(strays)] = _NEVER
         partitions = np.fromiter((r.partition() for r in records), np.int64, len(records))
         for partition in np.unique(partitions):
             rows = np.flatnonzero(partitions == partition)
-            times = times_ms[rows]
+            times = believed[rows]
             newest = np.maximum.accumulate(times)
-            np.maximum(newest, self._newest_ms.get(int(partition), times[0]), out=newest)
-            late[rows] = times < newest - self._allowed_ms
+            np.maximum(newest, self._newest_ms.get(int(partition), _NEVER), out=newest)
+            late[rows] = times_ms[rows] < newest - self._allowed_ms
             self._newest_ms[int(partition)] = int(newest[-1])
         return late
