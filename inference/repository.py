@@ -5,6 +5,7 @@
                   /<version>/metadata.json    what the version is (`ModelMetadata`)
                             /model.ubj        the model, xgboost's UBJSON
                             /model.py         how Triton's Python backend runs it
+                            /__pycache__      an empty file, so that loading changes nothing
 
 A version never changes once it is there. Every file comes into being by a rename, so a reader
 sees all of it or nothing, also after a kill.
@@ -36,6 +37,9 @@ CHAMPION = "champion"
 METADATA = "metadata.json"
 MODEL = "model.ubj"
 BACKEND = "model.py"
+# A file where Python would make a folder. With bytecode in it the version's folder would change
+# when it is first loaded, and Triton would load it again with every further version.
+BYTECODE = "__pycache__"
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
@@ -99,6 +103,7 @@ class ModelRepository:
             staging.mkdir(parents=True)
             _write(staging / MODEL, trained.model)
             _write(staging / BACKEND, backend_source())
+            _write(staging / BYTECODE, b"")
             return self._claim_version(trained, folder, staging)
         except OSError as error:
             raise RepositoryError(

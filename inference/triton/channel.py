@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
+import grpc.experimental
 
 from inference.errors import ModelNotFound, ScorerError, ScorerRefused, ScorerUnavailable
 

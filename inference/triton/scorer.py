@@ -23,7 +23,7 @@ from inference.triton.probe import TritonProbe
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _WARM_UP_ROWS = (1, 256)
-_NO_ROWS = np.empty(0, dtype=np.float32)
+_NO_ROWS = np.frombuffer(b"", dtype=np.float32)
 
 
 class TritonScores:
@@ -61,6 +61,8 @@ class TritonScores:
     def _receive(self) -> bytes:
         try:
             response = next(self._call)
+            # Reads the call's status; a call dropped before that is cancelled as garbage.
+            next(self._call, None)
         except grpc.RpcError as error:
             raise _translated(self._model, self._url, error) from error
         except StopIteration:
