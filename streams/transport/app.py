@@ -9,7 +9,7 @@ from typing import Any
 
 import faust
 
-from streams.transport.driver import BatchSchema, NoTables
+from streams.transport.driver import BatchSchema, NoTables, faust_log
 from streams.transport.lane import BatchProcessor, Lane
 from streams.transport.metrics import TransportMetrics
 from streams.transport.producer import BatchProducer
@@ -24,6 +24,8 @@ class StreamApp(faust.App):  # type: ignore[misc]  # Faust carries no types
 
     ``ended`` is set when something ends the worker, and ``failure`` says what.
     """
+
+    logger = faust_log
 
     def __init__(self, name: str, *, lane: Lane, **options: Any) -> None:
         self.lane = lane

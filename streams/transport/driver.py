@@ -22,6 +22,9 @@ from streams.transport.lane import Lane
 
 log = logging.getLogger(__name__)
 
+#: Where Faust's services write; the worker says what matters in its own words, once.
+faust_log = logging.getLogger("faust.headrace")
+
 PINNED_FAUST = "0.15.3"
 
 #: How long the polling task leaves the loop to an agent before it polls for it.
@@ -45,6 +48,7 @@ class Consumer(base.Consumer):  # type: ignore[misc]  # Faust carries no types
     """
 
     lane: Lane
+    logger = faust_log
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -203,6 +207,8 @@ class Consumer(base.Consumer):  # type: ignore[misc]  # Faust carries no types
 class Producer(base.Producer):  # type: ignore[misc]  # Faust carries no types
     """Faust's producer, for what Faust itself expects of one; records go by `BatchProducer`."""
 
+    logger = faust_log
+
     async def flush(self) -> None:
         """Return at once: the lane has flushed before Faust asks."""
 
@@ -248,6 +254,8 @@ class NoTables(TableManager):  # type: ignore[misc]  # Faust carries no types
 
     What is left of table recovery is its last step, letting the streams flow again.
     """
+
+    logger = faust_log
 
     async def on_start(self) -> None:
         """Declare the (absent) tables registered."""

@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-
-_NO_EXTRA: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ class TransportSettings:
     retry_give_up_s: float = 900.0
     stall_s: float = 60.0
     start_at: str = "earliest"
-    extra: Mapping[str, str] = field(default=_NO_EXTRA, repr=False)
+    extra: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def client_options(self) -> dict[str, object]:
         """Options that every client of the driver shares, security included."""

@@ -82,10 +82,7 @@ def topic_partitions(
     TopicMismatch
         The topic does not exist.
     """
-    counts = _Admin(settings).partition_counts(deadline_s)
-    if topic not in counts:
-        raise TopicMismatch(f"{settings.bootstrap} has no topic {topic}; create it first")
-    return [TopicPartition(topic, number) for number in range(counts[topic])]
+    return _Admin(settings).partitions([topic], deadline_s)
 
 
 def end_offsets(
@@ -109,24 +106,19 @@ def committed_offsets(
     deadline_s: float = 10.0,
 ) -> dict[TopicPartition, int]:
     """Offsets committed by the settings' group; partitions it never committed are left out."""
-    wanted = [DriverPartition(at.topic, at.partition) for at in partitions]
-    request = ConsumerGroupTopicPartitions(settings.group_id, wanted)
-    admin = _Admin(settings)
-    with translated(f"reading offsets of group {settings.group_id}"):
-        futures = admin.client.list_consumer_group_offsets([request], request_timeout=deadline_s)
-        found = futures[settings.group_id].result().topic_partitions
-    return {TopicPartition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+    return _Admin(settings).committed(settings.group_id, partitions, deadline_s)
 
 
 def group_lag(
     settings: TransportSettings, topics: Sequence[str], *, deadline_s: float = 10.0
 ) -> dict[TopicPartition, int]:
     """Records that the settings' group has not committed yet, per partition of ``topics``."""
-    partitions = [at for topic in topics for at in topic_partitions(settings, topic)]
-    ends = end_offsets(settings, partitions, deadline_s=deadline_s)
-    starts = start_offsets(settings, partitions, deadline_s=deadline_s)
-    committed = committed_offsets(settings, partitions, deadline_s=deadline_s)
-    return {at: ends[at] - committed.get(at, starts[at]) for at in partitions}
+    admin = _Admin(settings)
+    partitions = admin.partitions(topics, deadline_s)
+    ends = admin.offsets(partitions, OffsetSpec.latest(), deadline_s)
+    starts = admin.offsets(partitions, OffsetSpec.earliest(), deadline_s)
+    committed = admin.committed(settings.group_id, partitions, deadline_s)
+    return {at: ends[at] - max(committed.get(at, 0), starts[at]) for at in partitions}
 
 
 def _compare(specs: Sequence[TopicSpec], existing: Mapping[str, int]) -> None:
@@ -144,29 +136,41 @@ def _compare(specs: Sequence[TopicSpec], existing: Mapping[str, int]) -> None:
         )
 
 
+class _Refusal:
+    """Keeps the last error that trying again cannot mend.
+
+    Apart from the client, so that no reference cycle leaves the client to the garbage
+    collector: freed from one of its own threads, it takes the process with it.
+    """
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self.error: StreamError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        failure = translate(error, self._doing)
+        if not failure.retriable:
+            self.error = failure
+
+
 class _Admin:
     """The driver's admin client, its errors translated."""
 
     def __init__(self, settings: TransportSettings) -> None:
-        self._bootstrap = settings.bootstrap
-        self._refused: StreamError | None = None
-        options = {**settings.client_options(), "error_cb": self._on_error}
+        self._doing = f"talking to {settings.bootstrap}"
+        self._refusal = _Refusal(self._doing)
+        options = {**settings.client_options(), "error_cb": self._refusal}
         with translated("starting the admin client"):
             self.client = AdminClient(options, logger=driver_log)
-
-    def _on_error(self, error: KafkaError) -> None:
-        failure = translate(error, f"talking to {self._bootstrap}")
-        if not failure.retriable:
-            self._refused = failure
 
     def _metadata(self, deadline_s: float) -> object:
         try:
             return self.client.list_topics(timeout=deadline_s)
         except KafkaException as failure:
             self.client.poll(0)
-            if self._refused is not None:
-                raise self._refused from failure
-            raise translate(failure.args[0], f"talking to {self._bootstrap}") from failure
+            if self._refusal.error is not None:
+                raise self._refusal.error from failure
+            raise translate(failure.args[0], self._doing) from failure
 
     def partition_counts(self, deadline_s: float) -> dict[str, int]:
         """Partition count of every topic."""
@@ -209,3 +213,22 @@ class _Admin:
                 TopicPartition(at.topic, at.partition): future.result().offset
                 for at, future in futures.items()
             }
+
+    def partitions(self, topics: Sequence[str], deadline_s: float) -> list[TopicPartition]:
+        """Partitions of existing topics, in order."""
+        counts = self.partition_counts(deadline_s)
+        missing = [topic for topic in topics if topic not in counts]
+        if missing:
+            raise TopicMismatch(f"no topic {', '.join(missing)}; create it or correct the name")
+        return [TopicPartition(t, number) for t in topics for number in range(counts[t])]
+
+    def committed(
+        self, group_id: str, partitions: Sequence[TopicPartition], deadline_s: float
+    ) -> dict[TopicPartition, int]:
+        """Committed offsets of a group, where it has any."""
+        wanted = [DriverPartition(at.topic, at.partition) for at in partitions]
+        request = ConsumerGroupTopicPartitions(group_id, wanted)
+        with translated(f"reading offsets of group {group_id}"):
+            futures = self.client.list_consumer_group_offsets([request], request_timeout=deadline_s)
+            found = futures[group_id].result().topic_partitions
+        return {TopicPartition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}

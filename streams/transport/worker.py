@@ -1,6 +1,7 @@
 """The life of a worker process: start, run, drain, stop, and the exit code."""
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import os
@@ -85,6 +86,7 @@ class StreamWorker:
 
     def run(self) -> int:
         """Run until stopped; returns the exit code. Blocks; call it on the main thread."""
+        faulthandler.enable()
         _silence_faust()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(self._live())
