@@ -2,6 +2,7 @@
 
 FeatureError
   DefinitionError      a definition is wrong; all its faults are listed
+  FactsError           records lack a field or key, or hold a number that cannot be kept exactly
   StoreError
     StoreUnavailable   the store cannot be reached or does not answer in time (retriable)
     StoreRefused       the store answered and said no: wrong credentials, no memory, no function
@@ -27,6 +28,14 @@ class DefinitionError(FeatureError):
         super().__init__("the feature set is not valid:\n" + "\n".join(f"  - {f}" for f in faults))
 
 
+class FactsError(FeatureError):
+    """Records do not fit the feature set, and are refused before anything is written.
+
+    A missing field or key is a fault of the caller; a number that is not finite or too large is
+    one of the record, which belongs into the dead letters.
+    """
+
+
 class StoreError(FeatureError):
     """Base of what can go wrong with the online store."""
 
@@ -38,7 +47,12 @@ class StoreUnavailable(StoreError):
 
 
 class StoreRefused(StoreError):
-    """The store answered with a refusal. Trying the same again will not help."""
+    """The store answered with a refusal. Trying the same again will not help.
+
+    No record is to blame, so a worker ends (`fatal`) instead of setting records aside.
+    """
+
+    fatal = True
 
 
 class StoreFormatError(StoreError):

@@ -207,8 +207,7 @@ def trace_headers(record: KafkaRecord) -> Headers | None:
 
 def _broker_ms(records: Sequence[KafkaRecord], polled_ms: float) -> NDArray[np.float64]:
     sent = np.fromiter((r.timestamp()[1] for r in records), np.float64, len(records))
-    waited: NDArray[np.float64] = np.round(np.maximum(polled_ms - sent, 0.0), 3)
-    return waited
+    return np.maximum(polled_ms - sent, 0.0).round(3)
 
 
 def _ahead(events: Decoded) -> list[int]:

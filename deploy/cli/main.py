@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "down": ("deploy.cli.stack", "stop what `up` started"),
     "status": ("deploy.cli.stack", "show the local servers"),
     "logs": ("deploy.cli.stack", "show a local server's log"),
+    "prepare": ("deploy.cli.worker", "create a pipeline's topics, load the store's functions"),
     "simulate": ("deploy.cli.simulate", "write simulated card payments to a file"),
     "train": ("deploy.cli.train", "train a pipeline's model and load it into Triton"),
     "load": ("deploy.cli.load", "fill the feature store from history"),
@@ -58,6 +59,7 @@ def headrace() -> None:
     \b
     By hand:
       headrace up                              Kafka, Valkey and Triton on this machine
+      headrace prepare fraud                   its topics, the store's functions
       headrace simulate --out payments.parquet simulated card payments
       headrace train fraud --data payments.parquet --from 2026-02-05 --to 2026-02-12
       headrace load fraud --data payments.parquet --to 2026-02-12
