@@ -44,7 +44,7 @@ def _sweep_dead_sessions() -> None:
     """Ends servers of test sessions that were killed before they could do it themselves."""
     for folder in Path(tempfile.gettempdir()).glob(f"{SESSION_PREFIX}*"):
         owner = folder / OWNER
-        if not owner.exists():
+        if folder.stat().st_uid != os.getuid() or not owner.exists():
             continue
         pid, _, start_ticks = owner.read_text().partition(" ")
         living = Identity.of(int(pid))
