@@ -21,7 +21,7 @@ PROBE = (
     "import json, sys, sysconfig as s; print(json.dumps({"
     "'version': '%d.%d' % sys.version_info[:2], 'packages': s.get_path('purelib'), "
     "'library': s.get_config_var('INSTSONAME') or '', "
-    "'folders': [f for f in (s.get_config_var('LIBDIR'), s.get_config_var('LIBPL')) if f], "
+    "'folders': [s.get_config_var('LIBDIR') or '', sys.base_prefix + '/lib'], "
     "'multiarch': s.get_config_var('MULTIARCH') or ''}))"
 )
 PROBE_TIMEOUT_S = 30
