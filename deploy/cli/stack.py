@@ -133,8 +133,8 @@ def _addresses(services: Sequence[ServiceStatus], layout: Layout) -> StackAddres
 
 
 def _show(services: Sequence[ServiceStatus]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - a third of the time that --help takes
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("service", "state", "pid", "up for", "ports"):
