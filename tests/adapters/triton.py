@@ -1,0 +1,51 @@
+"""A Triton of a test's own, which it may freeze, kill and start again."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from pathlib import Path
+
+from deploy.stack.layout import Layout
+from deploy.stack.stack import Stack
+from deploy.stack.triton import Triton
+
+
+class OwnTriton:
+    """One Triton on ports of its own; a restart keeps the ports, and loses what was loaded."""
+
+    def __init__(self, folder: Path, shared: Layout, rng: random.Random) -> None:
+        layout = Layout(shared.checkout, folder, shared.fetched)
+        self.models = layout.models
+        self._stack = Stack(layout, [Triton(layout)], say=print, rng=rng)
+        self.url = ""
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        self.url = f"127.0.0.1:{self._stack.up()['triton-grpc']}"
+
+    def kill(self) -> None:
+        """Ends it as the kernel would when memory is short."""
+        os.kill(self._pid(), signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Stops it without ending it: connections stay, nobody answers."""
+        os.kill(self._pid(), signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets it go on."""
+        os.kill(self._pid(), signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Ends it and its model processes."""
+        self._stack.down()
+
+    def log(self) -> str:
+        """What it said so far."""
+        return Path(self._stack.log_path("triton")).read_text(errors="replace")
+
+    def _pid(self) -> int:
+        pid = self._stack.status()[0].pid
+        assert pid is not None, "Triton does not run"
+        return pid
