@@ -54,13 +54,16 @@ class BatchProcessor(Protocol):
 
 @dataclass(slots=True)
 class Progress:
-    """What the watchdog may look at from its own thread; monotonic seconds."""
+    """What the watchdog may look at from its own thread; monotonic seconds.
+
+    ``next_offset`` is ``None`` until an assigned partition delivers its first record.
+    """
 
     turned_at: float
     finished_at: float
     waiting: bool = False
     oldest_polled_at: float | None = None
-    next_offset: dict[TopicPartition, int] = field(default_factory=dict)
+    next_offset: dict[TopicPartition, int | None] = field(default_factory=dict)
     moved_at: dict[TopicPartition, float] = field(default_factory=dict)
 
 
@@ -203,7 +206,7 @@ class Lane:
         self._held = False
         now = self._clock()
         owned = change.partitions if change.event == "assigned" else frozenset()
-        self.progress.next_offset = {}
+        self.progress.next_offset = dict.fromkeys(owned)
         self.progress.moved_at = dict.fromkeys(owned, now)
         self._show_oldest()
         self.metrics.rebalanced(change.event, len(owned))
@@ -251,7 +254,8 @@ class Lane:
             self._full_since = None
             return False
         now = self._clock()
-        self._full_since = self._full_since or now
+        if self._full_since is None:
+            self._full_since = now
         if self._held:
             self._release()
         elif now - self._full_since > _PAUSE_AFTER_S:

@@ -144,7 +144,8 @@ class BatchProducer:
                 client.produce(topic, **options)
             except BufferError as full:
                 now = self._clock()
-                give_up_at = give_up_at or now + self._settings.delivery_timeout_ms / 1000
+                if give_up_at is None:
+                    give_up_at = now + self._settings.delivery_timeout_ms / 1000
                 if now >= give_up_at:
                     raise BrokerUnavailable(
                         f"publishing to {topic}: the queue of {len(client)} records has not "

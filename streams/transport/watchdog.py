@@ -13,12 +13,16 @@ from streams.transport.batch import TopicPartition
 from streams.transport.lane import Progress
 from streams.transport.reader import first_unread
 from streams.transport.settings import TransportSettings
+from streams.transport.topics import committed_offsets, start_offsets
 
 log = logging.getLogger(__name__)
 
 EXIT_STALLED = 70
 
-Probe = Callable[[dict[TopicPartition, int]], dict[TopicPartition, int]]
+_PROBE_S = 5.0
+
+Positions = dict[TopicPartition, int | None]
+Probe = Callable[[Positions], dict[TopicPartition, int]]
 
 
 class Watchdog:
@@ -46,7 +50,7 @@ class Watchdog:
         self._stall_s = settings.stall_s
         self._progress = progress
         self._clock = clock
-        self._probe = probe or (lambda at: first_unread(settings, at, deadline_s=5.0))
+        self._probe = probe or (lambda positions: unread_records(settings, positions))
         self._exit_process = exit_process
         self._stopped = threading.Event()
         self._suspect_since: float | None = None
@@ -97,21 +101,42 @@ class Watchdog:
 
     def _silent_partition(self, now: float) -> str | None:
         silent = {
-            at: progress_offset
-            for at, progress_offset in list(self._progress.next_offset.items())
+            at: offset
+            for at, offset in list(self._progress.next_offset.items())
             if now - self._progress.moved_at.get(at, now) > self._stall_s
         }
         if now - self._probed_at >= self._stall_s / 2:
             self._probed_at = now
             self._unread = self._look_for(silent) if silent else {}
         for at, offset in self._unread.items():
-            if silent.get(at, offset + 1) <= offset:
+            position = silent.get(at)
+            if at in silent and (position is None or position <= offset):
                 return f"{at} holds a record at offset {offset} that was not read"
         return None
 
-    def _look_for(self, silent: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+    def _look_for(self, silent: Positions) -> dict[TopicPartition, int]:
         try:
             return self._probe(silent)
         except StreamError as failure:
             log.warning("could not look for unread records: %s", failure)
             return {}
+
+
+def unread_records(settings: TransportSettings, positions: Positions) -> dict[TopicPartition, int]:
+    """Offset of the first record at or after each position; partitions at their end are absent.
+
+    Where no position is known yet, the group's commit counts, or the beginning without one.
+
+    Raises
+    ------
+    StreamError
+        The broker could not be asked.
+    """
+    unknown = [at for at, offset in positions.items() if offset is None]
+    known = {at: offset for at, offset in positions.items() if offset is not None}
+    if unknown:
+        committed = committed_offsets(settings, unknown, deadline_s=_PROBE_S)
+        if settings.start_at == "earliest":
+            known |= start_offsets(settings, unknown, deadline_s=_PROBE_S)
+        known |= committed
+    return first_unread(settings, known, deadline_s=_PROBE_S)
