@@ -83,6 +83,7 @@ def test_two_versions_stand_side_by_side_and_each_scores_as_itself(serving: Serv
 def test_the_serving_version_scores_on_while_others_come_and_go(serving: Serving) -> None:
     serving.publish(seed=1)
     serving.publish(seed=2)
+    folder_before = _changes(serving, 1)
     serving.serve(1)
     expected = serving.reference(1).predict(ROWS).tobytes()
     done, slowest_s, scored = threading.Event(), 0.0, 0
@@ -95,7 +96,6 @@ def test_the_serving_version_scores_on_while_others_come_and_go(serving: Serving
 
     scorer = serving.scorer(1)
     scorer.warm()
-    folder_before = _changes(serving, 1)
     changer = threading.Thread(target=change)
     changer.start()
     while not done.is_set():
