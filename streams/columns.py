@@ -42,12 +42,8 @@ class Columns:
     def __init__(self, schema: EventSchema, features: FeatureSet, source: str) -> None:
         self._schema = schema
         self._source = source
-        self._entities = {
-            f.entity.name: f.entity.key for f in features.window_features if f.source == source
-        }
-        self._values = _values(features, source)
-        if isinstance(schema, LabelSchema):
-            self._values.setdefault(schema.value, Value(schema.value))
+        self._entities = entity_keys(features, source)
+        self._values = counted_fields(features, schema, source)
         self._versioned = VERSION in schema.record.__struct_fields__
         names = [schema.id, schema.key, schema.time, *self._entities.values(), *self._values]
         names += [VERSION] if self._versioned else []
@@ -111,11 +107,21 @@ def _not_a_number(cell: Any, name: str) -> DecodeError:
     return DecodeError(DECODE, "out_of_range", message, name)
 
 
-def _values(features: FeatureSet, source: str) -> dict[str, Value]:
-    """Field -> its value with the largest scale, of every number that features need."""
+def entity_keys(features: FeatureSet, source: str) -> dict[str, str]:
+    """Entity name -> record field with its key, of the entities that count this source."""
+    return {f.entity.name: f.entity.key for f in features.window_features if f.source == source}
+
+
+def counted_fields(features: FeatureSet, schema: EventSchema, source: str) -> dict[str, Value]:
+    """Record field -> its value with the largest scale, of every number of a source.
+
+    These are the fields that features need, and of labels the truth itself.
+    """
     wanted = [f.value for f in features.window_features if f.source == source and f.value]
     if source == EVENTS:
         wanted += [f.value for f in features.features if isinstance(f, FieldFeature)]
+    if isinstance(schema, LabelSchema):
+        wanted.append(Value(schema.value))
     return {v.field: v for v in sorted(wanted, key=lambda v: v.scale)}
 
 
