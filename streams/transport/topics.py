@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as DriverPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
@@ -12,6 +12,8 @@ from streams.errors import BrokerUnavailable, StreamError, TopicMismatch
 from streams.transport.batch import TopicPartition
 from streams.transport.driver_errors import driver_log, translate, translated
 from streams.transport.settings import TransportSettings
+
+_AGAIN_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def ensure_topics(
             raise BrokerUnavailable(
                 f"{', '.join(leaderless)}: no leader after {deadline_s:g} s; see the broker's log"
             )
-        time.sleep(0.05)
+        time.sleep(_AGAIN_S)
     _compare(specs, admin.partition_counts(max(give_up_at - time.monotonic(), 1.0)))
 
 
@@ -106,7 +108,7 @@ def committed_offsets(
     deadline_s: float = 10.0,
 ) -> dict[TopicPartition, int]:
     """Offsets committed by the settings' group; partitions it never committed are left out."""
-    return _Admin(settings).committed(settings.group_id, partitions, deadline_s)
+    return _committed(settings, partitions, deadline_s)
 
 
 def group_lag(
@@ -117,7 +119,7 @@ def group_lag(
     partitions = admin.partitions(topics, deadline_s)
     ends = admin.offsets(partitions, OffsetSpec.latest(), deadline_s)
     starts = admin.offsets(partitions, OffsetSpec.earliest(), deadline_s)
-    committed = admin.committed(settings.group_id, partitions, deadline_s)
+    committed = _committed(settings, partitions, deadline_s)
     return {at: ends[at] - max(committed.get(at, 0), starts[at]) for at in partitions}
 
 
@@ -222,13 +224,48 @@ class _Admin:
             raise TopicMismatch(f"no topic {', '.join(missing)}; create it or correct the name")
         return [TopicPartition(t, number) for t in topics for number in range(counts[t])]
 
-    def committed(
-        self, group_id: str, partitions: Sequence[TopicPartition], deadline_s: float
-    ) -> dict[TopicPartition, int]:
-        """Committed offsets of a group, where it has any."""
-        wanted = [DriverPartition(at.topic, at.partition) for at in partitions]
-        request = ConsumerGroupTopicPartitions(group_id, wanted)
-        with translated(f"reading offsets of group {group_id}"):
-            futures = self.client.list_consumer_group_offsets([request], request_timeout=deadline_s)
-            found = futures[group_id].result().topic_partitions
-        return {TopicPartition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+def _committed(
+    settings: TransportSettings, partitions: Sequence[TopicPartition], deadline_s: float
+) -> dict[TopicPartition, int]:
+    """Ask as a consumer that joins nothing.
+
+    The admin client's ``list_consumer_group_offsets`` ends the process with a segmentation
+    fault (librdkafka 2.15.1, rd_kafka_handle_OffsetFetch -> rd_kafka_cgrp_op) when the
+    group's coordinator is only just loading.
+    """
+    options = settings.consumer_options()
+    options.pop("group.instance.id", None)
+    doing = f"reading offsets of group {settings.group_id}"
+    with translated(doing):
+        consumer = Consumer(options, logger=driver_log)
+    try:
+        return _insist(lambda left_s: _ask(consumer, partitions, left_s, doing), deadline_s)
+    finally:
+        consumer.close()
+
+
+def _ask(
+    consumer: Consumer, partitions: Sequence[TopicPartition], timeout_s: float, doing: str
+) -> dict[TopicPartition, int]:
+    wanted = [DriverPartition(at.topic, at.partition) for at in partitions]
+    with translated(doing):
+        found = consumer.committed(wanted, timeout=timeout_s)
+    for position in found:
+        if position.error is not None:
+            raise translate(position.error, doing)
+    return {TopicPartition(p.topic, p.partition): p.offset for p in found if p.offset >= 0}
+
+
+def _insist(
+    ask: Callable[[float], dict[TopicPartition, int]], deadline_s: float
+) -> dict[TopicPartition, int]:
+    """Ask again until the deadline while the broker is only busy starting."""
+    give_up_at = time.monotonic() + deadline_s
+    while True:
+        try:
+            return ask(max(give_up_at - time.monotonic(), 0.1))
+        except BrokerUnavailable:
+            if time.monotonic() >= give_up_at:
+                raise
+            time.sleep(_AGAIN_S)

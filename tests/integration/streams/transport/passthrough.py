@@ -1,6 +1,6 @@
-"""A worker that copies one topic to another; started by the tests as a process of its own.
+"""A worker that copies one topic to another, run by the tests as a process of its own.
 
-Arguments: one JSON object with bootstrap, group, source, sink, and what may be varied.
+Takes one JSON object: the transport's settings, source, sink, and what is to go wrong.
 """
 
 import json
@@ -8,9 +8,12 @@ import logging
 import random
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from streams.errors import BrokerUnavailable
 from streams.transport.batch import KafkaRecord, MicroBatch
 from streams.transport.metrics import TransportMetrics
 from streams.transport.producer import BatchProducer, Deliveries
@@ -18,15 +21,32 @@ from streams.transport.settings import TransportSettings
 from streams.transport.topics import TopicSpec
 from streams.transport.worker import StreamWorker
 
+POISON = b"poison"
+
 
 class PassThrough:
-    """Publishes key, value, headers and timestamp of every record to the sink."""
+    """Publishes key, value, headers and timestamp of every record, and where it came from.
 
-    def __init__(self, producer: BatchProducer, sink: str) -> None:
+    ``never_done`` publishes nothing and finishes nothing; while the file ``outage`` exists,
+    every batch fails with a retriable error; a record of value `POISON` fails its batch.
+    """
+
+    def __init__(self, producer: BatchProducer, sink: str, trouble: dict[str, Any]) -> None:
         self._producer = producer
         self._sink = sink
+        self._never_done = trouble.get("never_done", False)
+        self._outage = Path(trouble["outage"]) if "outage" in trouble else None
+        self._work_s = trouble.get("work_s", 0.0)
 
     def process(self, batch: MicroBatch) -> None:
+        time.sleep(self._work_s)
+        if self._never_done:
+            logging.info("holds %d records", len(batch))
+            return
+        if self._outage is not None and self._outage.exists():
+            raise BrokerUnavailable("a server it needs is away")
+        if any(record.value() == POISON for record in batch.records):
+            raise ValueError("this record cannot be processed")
         deliveries = Deliveries(self._producer, batch)
         for record in batch.records:
             self._publish(record, deliveries)
@@ -60,21 +80,19 @@ class PassThrough:
 
 def main() -> int:
     options = json.loads(sys.argv[1])
-    sink = options.pop("sink")
-    source = options.pop("source")
-    level = options.pop("log", "INFO")
-    logging.basicConfig(level=level, format="%(relativeCreated)d %(levelname)s %(message)s")
+    source, sink, trouble = (options.pop(name) for name in ("source", "sink", "trouble"))
+    partitions = options.pop("partitions", None)
+    logging.basicConfig(level="INFO", format="%(levelname)s %(message)s")
     settings = TransportSettings(**options)
     producer = BatchProducer(settings)
     worker = StreamWorker(
         settings,
         name="pass-through",
-        topics=[TopicSpec(source)],
-        processor=PassThrough(producer, sink),
+        topics=[TopicSpec(source, partitions)],
+        processor=PassThrough(producer, sink, trouble),
         producer=producer,
         metrics=TransportMetrics(CollectorRegistry()),
         rng=random.Random(1),
-        clock=time.monotonic,
     )
     return worker.run()
 
