@@ -74,6 +74,21 @@ class ScoredBatch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def take(self, rows: BoolArray) -> ScoredBatch:
+        """The predictions where `rows` (bool[n]) is true."""
+        if rows.all():
+            return self
+        chosen = np.flatnonzero(rows)
+        return ScoredBatch(
+            ids=[self.ids[i] for i in chosen.tolist()],
+            keys=[self.keys[i] for i in chosen.tolist()],
+            event_time_ms=self.event_time_ms[chosen],
+            scores=self.scores[chosen],
+            features=self.features[chosen],
+            model_version=self.model_version[chosen],
+            positions=Positions(self.positions.partitions[chosen], self.positions.offsets[chosen]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LabelBatch:

@@ -84,7 +84,6 @@ class LabelJoin:
         """
         if shadow_scores.shape != (len(batch), len(self.rows.learners)):
             raise BatchError(f"shadow scores have shape {shadow_scores.shape}")
-        fresh = self._predictions_read.fresh(batch.positions)
         days, inside = self._days(batch.event_time_ms)
         values = self.rows.pack(batch, shadow_scores)
         chosen = np.flatnonzero(inside).tolist()
@@ -93,6 +92,7 @@ class LabelJoin:
             [batch.ids[i].encode() for i in chosen],
             [values[i] for i in chosen],
         )
+        fresh = self._predictions_read.fresh(batch.positions)
         rows: list[int] = []
         stored: list[bytes] = []
         labels: list[bytes] = []
@@ -114,7 +114,6 @@ class LabelJoin:
 
     def labels(self, batch: LabelBatch) -> OutcomeBatch:
         """Store labels; the outcomes of those whose prediction is known and that are news."""
-        fresh = self._labels_read.fresh(batch.positions)
         days, inside = self._days(batch.event_time_ms)
         packed = pack_labels(batch)
         chosen = np.flatnonzero(inside).tolist()
@@ -123,6 +122,7 @@ class LabelJoin:
             [batch.ids[i].encode() for i in chosen],
             [packed[i] for i in chosen],
         )
+        fresh = self._labels_read.fresh(batch.positions)
         changes = np.full(len(batch), -1)
         rows: list[int] = []
         stored: list[bytes] = []
@@ -140,21 +140,19 @@ class LabelJoin:
     def advance(self, now_ms: int | None) -> None:
         """Drop what is past the horizon at event time `now_ms`. Call it after every batch."""
         self._unchecked_batches += 1
-        first_day = None if now_ms is None else (now_ms - self.horizon_ms) // DAY_MS
-        moved = first_day is not None and (self._first_day is None or first_day > self._first_day)
-        if moved:
-            self._first_day = first_day
-        if not moved and self._unchecked_batches < CHECK_EVERY_BATCHES:
+        first_day = self._first_day
+        if now_ms is not None:
+            first_day = max((now_ms - self.horizon_ms) // DAY_MS, first_day or 0)
+        if first_day == self._first_day and self._unchecked_batches < CHECK_EVERY_BATCHES:
             return
-        self._unchecked_batches = 0
         held = dict(self.store.tallies())
-        if self._first_day is not None:
-            past = [day for day in held if day < self._first_day]
-            for tally in self.store.drop(past).values():
-                self.counts.unlabelled += tally.predictions - tally.joined
-                self.counts.orphans += tally.labels - tally.joined
-            held = {day: tally for day, tally in held.items() if day not in past}
-        self._evict(held)
+        past = [day for day in held if first_day is not None and day < first_day]
+        for tally in self.store.drop(past).values():
+            self.counts.unlabelled += tally.predictions - tally.joined
+            self.counts.orphans += tally.labels - tally.joined
+        self._evict({day: tally for day, tally in held.items() if day not in past})
+        self._first_day = first_day
+        self._unchecked_batches = 0
 
     def _evict(self, held: dict[int, Tally]) -> None:
         waiting = sum(tally.predictions + tally.labels for tally in held.values())
