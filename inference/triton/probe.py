@@ -1,92 +1,91 @@
-"""Finding out whether a model can be scored, and loading it, without anybody waiting."""
+"""Finding out whether a model scores, and mending what can be mended, without anybody waiting.
+
+Only a score proves that scoring works: Triton 2.51 goes on calling a model ready whose process
+has died, answers "Stub process ... is not healthy" after a second, and never starts it again. It
+does so after the model was unloaded and loaded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-import grpc
-from tritonclient.grpc import service_pb2
-
+from inference.errors import ModelNotFound
 from inference.model import ModelVersion
+from inference.triton import calls
+from inference.triton.channel import scorer_error
 
-_SERVICE = "/inference.GRPCInferenceService/"
+# Above the second that Triton takes to say that the model's process is dead.
+ANSWER_DEADLINE_S = 3.0
+
+_DEAD_PROCESS = "is not healthy"
 
 
 class TritonProbe:
-    """Ready? If not: load, and ready now? Each question is sent when the last one is answered.
+    """Scores a row; where the model is missing or dead, loads it and scores again.
 
-    `load_deadline_s` is None where the prober must not load models.
+    At the end one row must be scored within `deadline_s`, as a batch must: a server that answers
+    too late is not back. Each call is sent when the one before has ended. `load_deadline_s` is
+    None where the prober must not load models. Reloading a dead model interrupts its other versions on that server for
+    the seconds that it takes.
     """
 
     def __init__(
         self,
         channel: Any,
         model: ModelVersion,
+        url: str,
         *,
-        answer_deadline_s: float,
+        deadline_s: float,
         load_deadline_s: float | None,
     ) -> None:
         self._channel = channel
         self._model = model
-        self._answer_deadline_s = answer_deadline_s
+        self._url = url
+        self._deadline_s = deadline_s
         self._load_deadline_s = load_deadline_s
         self._ready = False
-        self._questions = self._ask()
-        self._open: Any = next(self._questions)
+        self._calls = self._call()
+        self._under_way: Any = next(self._calls)
 
     def done(self) -> bool:
-        """Whether the answer is there; sends the next question when it is time to, never waits."""
-        while self._open is not None and self._open.done():
-            self._open = next(self._questions, None)
-        return self._open is None
+        """Whether it is decided; sends the next call when it is time to, never waits."""
+        while self._under_way is not None and self._under_way.done():
+            self._under_way = next(self._calls, None)
+        return self._under_way is None
 
     def ready(self) -> bool:
-        """After `done`: whether the model can be scored."""
+        """After `done`: whether the model scored in time."""
         return self._ready
 
     def wait(self) -> None:
-        """Returns when the answer is there, at the latest after the questions' deadlines."""
+        """Returns when it is decided, at the latest after the calls' deadlines."""
         while not self.done():
-            self._open.exception()
+            self._under_way.exception()
 
-    def _ask(self) -> Iterator[Any]:
-        question = self._ask_ready()
-        yield question
-        self._ready = _says_ready(question)
-        if self._ready or self._load_deadline_s is None or not _answered(question):
-            return
-        yield self._ask_load(self._load_deadline_s)
-        question = self._ask_ready()
-        yield question
-        self._ready = _says_ready(question)
+    def _call(self) -> Iterator[Any]:
+        scored = calls.infer_one_row(self._channel, self._model, ANSWER_DEADLINE_S)
+        yield scored
+        if self._load_deadline_s is not None:
+            dead = self._is_dead(scored)
+            if dead:
+                yield calls.unload(self._channel, self._model, self._load_deadline_s)
+            if dead or self._is_missing(scored):
+                yield calls.load(self._channel, self._model, self._load_deadline_s)
+                scored = calls.infer_one_row(self._channel, self._model, ANSWER_DEADLINE_S)
+                yield scored
+        if scored.exception() is None:
+            scored = calls.infer_one_row(self._channel, self._model, self._deadline_s)
+            yield scored
+        self._ready = scored.exception() is None
 
-    def _ask_ready(self) -> Any:
-        ask = self._channel.unary_unary(
-            f"{_SERVICE}ModelReady",
-            request_serializer=service_pb2.ModelReadyRequest.SerializeToString,
-            response_deserializer=service_pb2.ModelReadyResponse.FromString,
-        )
-        request = service_pb2.ModelReadyRequest(
-            name=self._model.name, version=str(self._model.version)
-        )
-        return ask.future(request, timeout=self._answer_deadline_s)
+    def _is_dead(self, scored: Any) -> bool:
+        error = scored.exception()
+        return error is not None and _DEAD_PROCESS in (error.details() or "")
 
-    def _ask_load(self, deadline_s: float) -> Any:
-        ask = self._channel.unary_unary(
-            f"{_SERVICE}RepositoryModelLoad",
-            request_serializer=service_pb2.RepositoryModelLoadRequest.SerializeToString,
-            response_deserializer=service_pb2.RepositoryModelLoadResponse.FromString,
-        )
-        request = service_pb2.RepositoryModelLoadRequest(model_name=self._model.name)
-        return ask.future(request, timeout=deadline_s)
-
-
-def _answered(question: Any) -> bool:
-    # "unknown model" is an answer too, of some Triton releases; silence and refusal are not.
-    error = question.exception()
-    return error is None or error.code() is grpc.StatusCode.NOT_FOUND
-
-
-def _says_ready(question: Any) -> bool:
-    return question.exception() is None and bool(question.result().ready)
+    def _is_missing(self, scored: Any) -> bool:
+        error = scored.exception()
+        if error is None:
+            return False
+        meaning = scorer_error(self._url, "probing", error.code(), error.details() or "")
+        return isinstance(meaning, ModelNotFound)

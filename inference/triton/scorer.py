@@ -12,16 +12,15 @@ from typing import Any
 
 import grpc
 import numpy as np
-from tritonclient.grpc import service_pb2
 
 from inference.errors import ScorerClosed, ScorerError, ScorerRefused
 from inference.model import ModelVersion
 from inference.scorer import Matrix, Scores, require_matrix, require_scores
+from inference.triton import calls
 from inference.triton.channel import open_channel, scorer_error
-from inference.triton.config import INPUT, OUTPUT
+from inference.triton.config import OUTPUT
 from inference.triton.probe import TritonProbe
 
-_SERVICE = "/inference.GRPCInferenceService/"
 _WARM_UP_ROWS = (1, 256)
 _NO_ROWS = np.frombuffer(b"", dtype=np.float32)
 
@@ -98,8 +97,8 @@ class TritonScorer:
     deadline_ms:
         How long a batch may take, from `submit` to its scores.
     load_missing:
-        Whether `warm` and `probe` ask Triton to load the model where it is not loaded, as after a
-        restart under explicit model control.
+        Whether `warm` and `probe` have Triton load the model where it is not loaded, as after a
+        restart under explicit model control, or where its process has died.
     load_deadline_ms:
         How long that may take.
     """
@@ -118,13 +117,9 @@ class TritonScorer:
         self._deadline_s = deadline_ms / 1000
         self._load_missing = load_missing
         self._load_deadline_s = load_deadline_ms / 1000
-        self._request = _request(model)
+        self._request = calls.infer_request(model)
         self._channel: Any = open_channel(url)
-        self._infer = self._channel.unary_stream(
-            f"{_SERVICE}ModelInfer",
-            request_serializer=service_pb2.ModelInferRequest.SerializeToString,
-            response_deserializer=service_pb2.ModelInferResponse.FromString,
-        )
+        self._infer = calls.infer_stream(self._channel)
 
     @property
     def model(self) -> ModelVersion:
@@ -151,7 +146,7 @@ class TritonScorer:
             self._submit(matrix, self._load_deadline_s).result()
 
     def probe(self) -> TritonProbe:
-        """Asks, without waiting, whether the model is ready, and loads it where it is missing."""
+        """Finds out, without waiting, whether the model scores; loads it if missing or dead."""
         self._require_open()
         return self._probe()
 
@@ -162,11 +157,13 @@ class TritonScorer:
             self._channel = None
 
     def _probe(self) -> TritonProbe:
+        load_deadline_s = self._load_deadline_s if self._load_missing else None
         return TritonProbe(
             self._channel,
             self._model,
-            answer_deadline_s=self._deadline_s,
-            load_deadline_s=self._load_deadline_s if self._load_missing else None,
+            self._url,
+            deadline_s=self._deadline_s,
+            load_deadline_s=load_deadline_s,
         )
 
     def _submit(self, matrix: Matrix, deadline_s: float) -> TritonScores | NoScores:
@@ -174,21 +171,13 @@ class TritonScorer:
         self._require_open()
         if len(matrix) == 0:
             return NoScores()
-        self._request.inputs[0].shape[0] = len(matrix)
-        self._request.raw_input_contents[0] = matrix.tobytes()
+        calls.fill(self._request, matrix)
         call = self._infer(self._request, timeout=deadline_s)
         return TritonScores(call, len(matrix), self._model, self._url)
 
     def _require_open(self) -> None:
         if self._channel is None:
             raise ScorerClosed(f"the scorer of {self._model.name} at {self._url} was closed")
-
-
-def _request(model: ModelVersion) -> Any:
-    request = service_pb2.ModelInferRequest(model_name=model.name, model_version=str(model.version))
-    request.inputs.add(name=INPUT, datatype="FP32", shape=[0, model.columns])
-    request.raw_input_contents.append(b"")
-    return request
 
 
 def _translated(model: ModelVersion, url: str, error: Any) -> ScorerError:

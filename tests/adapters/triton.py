@@ -29,6 +29,15 @@ class OwnTriton:
         """Ends it as the kernel would when memory is short."""
         os.kill(self._pid(), signal.SIGKILL)
 
+    def kill_model(self, name: str, version: int) -> None:
+        """Ends the process of one model version, as the kernel would when memory is short."""
+        model_file = str(self.models / name / str(version) / "model.py")
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal() and model_file in _arguments(entry):
+                os.kill(int(entry.name), signal.SIGKILL)
+                return
+        raise AssertionError(f"no process runs {model_file}")
+
     def freeze(self) -> None:
         """Stops it without ending it: connections stay, nobody answers."""
         os.kill(self._pid(), signal.SIGSTOP)
@@ -49,3 +58,10 @@ class OwnTriton:
         pid = self._stack.status()[0].pid
         assert pid is not None, "Triton does not run"
         return pid
+
+
+def _arguments(process: Path) -> list[str]:
+    try:
+        return process.joinpath("cmdline").read_text(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []

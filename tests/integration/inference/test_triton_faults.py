@@ -96,6 +96,20 @@ def test_freeze_fall_back_thaw_come_back(own_triton: OwnTriton, stored: StoredMo
     assert stream.slowest_s < DEADLINE_MS / 1000 + GRACE_S
 
 
+def test_a_killed_model_process_is_found_and_started_again(
+    own_triton: OwnTriton, stored: StoredModel
+) -> None:
+    stream = Stream(stored, own_triton.url)
+    assert stream.batch() is None
+    own_triton.kill_model("fraud", 1)
+    stream.until(lambda: stream.scorer.state is BreakerState.OPEN)
+    # Triton calls the model ready all the while, and answers nobody within the deadline.
+    stream.until(lambda: stream.batch() is None)
+    assert stream.slowest_s < DEADLINE_MS / 1000 + GRACE_S
+    for _ in range(20):
+        assert stream.batch() is None
+
+
 def test_kill_fall_back_restart_reload_come_back(
     own_triton: OwnTriton, stored: StoredModel
 ) -> None:
