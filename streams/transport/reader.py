@@ -85,7 +85,7 @@ def follow(
     give_up_at = clock() + deadline_s
     with _assigned(settings, at) as consumer:
         while (left := give_up_at - clock()) > 0:
-            yield _consume(consumer, batch_records, min(left, 0.25))[0]
+            yield _consume(consumer, batch_records, min(max(left, 0.01), 0.25))[0]
 
 
 def first_unread(

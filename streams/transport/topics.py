@@ -51,13 +51,7 @@ def ensure_topics(
         except KafkaException as failure:
             if failure.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise translate(failure.args[0], f"creating topic {spec}") from failure
-    wanted = [spec.name for spec in specs]
-    while leaderless := [n for n in wanted if n not in admin.led_topics(give_up_at)]:
-        if time.monotonic() >= give_up_at:
-            raise BrokerUnavailable(
-                f"{', '.join(leaderless)}: no leader after {deadline_s:g} s; see the broker's log"
-            )
-        time.sleep(_AGAIN_S)
+    admin.wait_until_led([spec.name for spec in specs], give_up_at)
     _compare(specs, admin.partition_counts(max(give_up_at - time.monotonic(), 1.0)))
 
 
@@ -179,14 +173,23 @@ class _Admin:
         topics = self._metadata(deadline_s).topics  # type: ignore[attr-defined]  # untyped driver
         return {name: len(topic.partitions) for name, topic in topics.items() if not topic.error}
 
-    def led_topics(self, give_up_at: float) -> set[str]:
-        """Topics all of whose partitions have a leader."""
+    def wait_until_led(self, topics: Sequence[str], give_up_at: float) -> None:
+        """Return when every partition answers; metadata alone names leaders too early."""
+        while leaderless := self._leaderless(topics, give_up_at):
+            if time.monotonic() >= give_up_at:
+                raise BrokerUnavailable(f"no leader for {leaderless}; see the broker's log")
+            time.sleep(_AGAIN_S)
+        left_s = max(give_up_at - time.monotonic(), 1.0)
+        self.offsets(self.partitions(topics, left_s), OffsetSpec.latest(), left_s)
+
+    def _leaderless(self, topics: Sequence[str], give_up_at: float) -> str:
         metadata = self._metadata(max(give_up_at - time.monotonic(), 0.1))
-        return {
+        led = {
             name
             for name, topic in metadata.topics.items()  # type: ignore[attr-defined]  # untyped driver
             if topic.partitions and all(p.leader >= 0 for p in topic.partitions.values())
         }
+        return ", ".join(name for name in topics if name not in led)
 
     def create(
         self, specs: Sequence[TopicSpec], deadline_s: float
@@ -208,9 +211,14 @@ class _Admin:
         self, partitions: Sequence[TopicPartition], spec: OffsetSpec, deadline_s: float
     ) -> dict[TopicPartition, int]:
         """Offsets by specification, per partition."""
+        return _insist(lambda left_s: self._offsets(partitions, spec, left_s), deadline_s)
+
+    def _offsets(
+        self, partitions: Sequence[TopicPartition], spec: OffsetSpec, timeout_s: float
+    ) -> dict[TopicPartition, int]:
         request = {DriverPartition(at.topic, at.partition): spec for at in partitions}
         with translated("listing offsets"):
-            futures = self.client.list_offsets(request, request_timeout=deadline_s)
+            futures = self.client.list_offsets(request, request_timeout=timeout_s)
             return {
                 TopicPartition(at.topic, at.partition): future.result().offset
                 for at, future in futures.items()
