@@ -26,8 +26,8 @@ class TritonProbe:
 
     At the end one row must be scored within `deadline_s`, as a batch must: a server that answers
     too late is not back. Each call is sent when the one before has ended. `load_deadline_s` is
-    None where the prober must not load models. Reloading a dead model interrupts its other versions on that server for
-    the seconds that it takes.
+    None where the prober must not load models. Reloading a dead model interrupts its other
+    versions on that server for the seconds that it takes.
     """
 
     def __init__(
