@@ -118,7 +118,7 @@ def _scores(change: Change) -> Text:
     counts = [count - below for below, count in pairwise(up_to)]
     text.append(spark(counts[:-1]))
     positive = change.rate("headrace_decisions_total") / made
-    return text.append(f"  {positive:.2%} positive", DIM)
+    return text.append(f"  {positive:.2%} pos.", DIM)
 
 
 def spark(counts: list[float]) -> str:
@@ -137,8 +137,8 @@ def _drift(now: Reading) -> Table:
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column(justify="right")
     table.add_column(width=BAR_WIDTH)
-    top = f"alert from {threshold:g}" if threshold else ""
-    table.add_row(Text("drift (PSI)", HEAD), "", Text(top, DIM))
+    top = f"  alert from {threshold:g}" if threshold else ""
+    table.add_row(Text.assemble(("drift (PSI)", HEAD), (top, DIM)), "", "")
     if not found:
         table.add_row(Text("not measured yet", DIM), "", "")
     for subject, value in found[:MAX_DRIFT]:

@@ -1,0 +1,1 @@
+"""Prometheus rules: service levels and alerts stand here once, the rule file is made from them."""
