@@ -51,6 +51,8 @@ def compute(
     """
     out = np.empty((len(events), len(features.features)))
     fill_points(features, events, out)
+    if len(events) == 0:
+        return out
     for plan in plans_of(features):
         arrival = arrival_times(plan.layout, events, labels, label_known_at_ms)
         logs = keyed_entries(plan.layout, events, labels, arrival)

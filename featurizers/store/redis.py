@@ -121,10 +121,9 @@ class RedisStore:
             try:
                 with self._translated():
                     answer = self._connection.read_response(disable_decoding=True)
-            except StoreUnavailable:
-                continue  # it failed all that was in flight, the wanted one included
             except StoreError as error:
-                self._settle(None, error)
+                if self._in_flight:  # a lost connection has failed them all already
+                    self._settle(None, error)
             else:
                 self._settle(answer, None)
 
@@ -136,7 +135,7 @@ class RedisStore:
             request, self._settings.namespace, reads=reads, max_entries=self._settings.max_entries
         )
         with self._translated():
-            self._connection.send_packed_command(command)
+            self._connection.send_packed_command([command])
         self._in_flight.append(sent)
         return sent
 
@@ -174,6 +173,9 @@ class RedisStore:
             lost = StoreUnavailable(f"the store at {self._where} does not answer: {error}")
             self._abandon(lost)
             raise lost from None
+        except BaseException:  # half an exchange: later answers would go to the wrong requests
+            self._abandon(StoreUnavailable(f"an exchange with {self._where} was interrupted"))
+            raise
 
     def _refusal(self, error: redis.ResponseError) -> StoreError:
         text = f"{error.status_code or ''} {error}".strip()
