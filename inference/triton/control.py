@@ -1,8 +1,7 @@
 """Which model versions Triton holds: load, wait, warm, unload.
 
-To put a new version beside a serving one: `repository.serve(name, [old, new])`, `load(name)`.
-Triton then loads only the new one and goes on scoring with the old one meanwhile. To take the old
-one away after the switch: `repository.serve(name, [new])`, `load(name)`.
+What `load` makes Triton hold is written by `ModelRepository.serve`. Versions that it holds already
+are not loaded again; they go on scoring while others come and go (`rollout.py`).
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class ModelControl:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._url = url
+        self.url = url
         self._deadline_s = deadline_ms / 1000
         self._monotonic = monotonic
         self._sleep = sleep
@@ -74,7 +73,7 @@ class ModelControl:
         while version not in self.ready_versions(name):
             if self._monotonic() >= end:
                 raise ModelNotFound(
-                    f"Triton at {self._url} does not have model {name} version {version} ready "
+                    f"Triton at {self.url} does not have model {name} version {version} ready "
                     f"after {self._deadline_s:g} s: see Triton's log"
                 )
             self._sleep(POLL_S)
@@ -91,4 +90,4 @@ class ModelControl:
 
     def _translated(self, doing: str, error: Any) -> ScorerError:
         code = _STATUS.get(str(error.status()), grpc.StatusCode.UNKNOWN)
-        return scorer_error(self._url, doing, code, error.message() or "")
+        return scorer_error(self.url, doing, code, error.message() or "")

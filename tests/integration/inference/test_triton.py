@@ -16,6 +16,7 @@ from inference.booster import Booster
 from inference.errors import ModelNotFound, ScorerRefused, ScorerUnavailable
 from inference.repository import ModelRepository
 from inference.triton.control import ModelControl
+from inference.triton.rollout import bring_into_service, leave_in_service
 from inference.triton.scorer import TritonScorer
 from tests.adapters.models import publish_named, random_rows, trained_model
 from tests.adapters.scorer import MODEL
@@ -137,6 +138,35 @@ def test_a_damaged_model_is_refused_with_the_reason_and_the_old_version_stays(
         serving.serve(1, 2)
     expected = serving.reference(1).predict(ROWS)
     assert serving.scorer(1).score(ROWS).tobytes() == expected.tobytes()
+
+
+def test_a_rollout_brings_a_version_warm_into_service_and_takes_the_old_one_out(
+    serving: Serving,
+) -> None:
+    serving.publish(seed=1)
+    serving.publish(seed=2)
+    bring_into_service(serving.repository, serving.control, serving.name, 1)
+    bring_into_service(serving.repository, serving.control, serving.name, 2, beside=[1])
+    assert serving.control.ready_versions(serving.name) == (1, 2)
+    leave_in_service(serving.repository, serving.control, serving.name, [2])
+    expected = serving.reference(2).predict(ROWS)
+    assert serving.scorer(2).score(ROWS).tobytes() == expected.tobytes()
+    with pytest.raises(ModelNotFound):
+        serving.scorer(1).score(ROWS)
+
+
+def test_a_rollout_that_fails_leaves_what_was_served(serving: Serving) -> None:
+    serving.publish(seed=1)
+    serving.publish(seed=2)
+    bring_into_service(serving.repository, serving.control, serving.name, 1)
+    backend = serving.repository.root / serving.name / "2" / "model.py"
+    backend.write_text("raise RuntimeError('broken on purpose')")
+    with pytest.raises((ScorerRefused, ScorerUnavailable), match="broken on purpose"):
+        bring_into_service(serving.repository, serving.control, serving.name, 2, beside=[1])
+    serving.control.unload(serving.name)
+    serving.control.load(serving.name)
+    serving.control.wait_ready(serving.name, 1)
+    assert serving.control.ready_versions(serving.name) == (1,)
 
 
 def test_a_model_that_is_not_in_the_repository_cannot_be_loaded(serving: Serving) -> None:
