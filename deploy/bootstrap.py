@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from deploy.endpoints import transport_settings
 from deploy.settings import Settings
+from featurizers.store.connection import RedisConnection
 from featurizers.store.redis import RedisSettings, RedisStore
 from inference.breaker import Breaker
 from inference.errors import ScorerError, VersionNotFound
@@ -18,6 +19,7 @@ from inference.fallback import FallbackScorer
 from inference.local import LocalScorer
 from inference.repository import ModelRepository
 from inference.triton.scorer import TritonScorer
+from streams.join_store import RedisJoinStore
 from streams.pipeline import Pipeline
 from streams.transport.topics import TopicSpec, ensure_topics
 
@@ -66,6 +68,16 @@ def feature_store(pipeline: Pipeline, settings: Settings) -> RedisStore:
     )
 
 
+def join_store(pipeline: Pipeline, settings: Settings) -> tuple[RedisJoinStore, RedisConnection]:
+    """The store of a pipeline's label join, and the connection to close in the end."""
+    connection = RedisConnection(
+        settings.store.url.get_secret_value(),
+        connect_timeout_s=settings.store.timeout_ms / 1000,
+        read_timeout_s=settings.store.timeout_ms / 1000,
+    )
+    return RedisJoinStore(connection, pipeline.name), connection
+
+
 def champion_scorer(pipeline: Pipeline, settings: Settings) -> FallbackScorer:
     """The champion on Triton, the same version in process behind it; warmed.
 
@@ -107,3 +119,6 @@ def prepare(pipeline: Pipeline, settings: Settings) -> None:
     store = feature_store(pipeline, settings)
     store.deploy_functions()
     store.close()
+    join, connection = join_store(pipeline, settings)
+    join.deploy_functions()
+    connection.close()

@@ -76,8 +76,8 @@ def run_worker(pipeline: Pipeline, settings: Settings, layout: Layout, name: str
             registry,
             host=settings.metrics.host,
             port=settings.metrics.port,
-            live=lambda: _stalled(worker),
-            ready=lambda: _not_ready(worker),
+            live=lambda: stalled(worker),
+            ready=lambda: not_ready(worker),
         ) as server,
         register(layout, WORKER, pipeline.name, server.url),
     ):
@@ -150,10 +150,12 @@ def observer(
     return observe
 
 
-def _stalled(worker: StreamWorker) -> dict[str, str]:
+def stalled(worker: StreamWorker) -> dict[str, str]:
+    """What /live says: the loop must turn."""
     seconds = worker.seconds_since_turn
     return {"loop": f"has not turned for {seconds:.0f} s"} if seconds > STALLED_AFTER_S else {}
 
 
-def _not_ready(worker: StreamWorker) -> dict[str, str]:
+def not_ready(worker: StreamWorker) -> dict[str, str]:
+    """What /ready says: partitions must be assigned."""
     return {} if worker.assigned else {"kafka": "no partition is assigned"}

@@ -48,7 +48,12 @@ class JoinStoreUnavailable(JoinStoreError):
 
 
 class JoinStoreRefused(JoinStoreError):
-    """The store answered with a refusal. Trying the same again will not help."""
+    """The store answered with a refusal. Trying the same again will not help.
+
+    No record is to blame, so a monitor ends (`fatal`) instead of setting records aside.
+    """
+
+    fatal = True
 
 
 class JoinFormatError(JoinStoreError):

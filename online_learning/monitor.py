@@ -82,6 +82,11 @@ class Monitor:
         self._window: WindowMetrics | None = None
         self._window_at_s: float | None = None
 
+    @property
+    def learner_names(self) -> tuple[str, ...]:
+        """Who the columns of an outcome's shadow scores are of."""
+        return tuple(learner.name for learner in self._learners)
+
     def on_predictions(self, batch: ScoredBatch) -> MonitorOutput:
         """Take in predictions; outcomes are of those whose label had come before."""
         # Before anything is counted: whatever the store refuses, the call can be made again.

@@ -10,6 +10,7 @@ import msgspec
 
 PREDICTION_SCHEMA_VERSION = 1
 DEAD_LETTER_SCHEMA_VERSION = 1
+OUTCOME_SCHEMA_VERSION = 1
 
 
 class Stages(msgspec.Struct, frozen=True):
@@ -79,3 +80,25 @@ class DeadLetter(msgspec.Struct, frozen=True):
     value: bytes | None
     attempts: int = 1
     schema_version: int = DEAD_LETTER_SCHEMA_VERSION
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """A prediction with the truth about it, published when the label became known.
+
+    The same outcome may come again after a crash: keep the one with the highest `revision` per
+    `id`. A corrected label gives an outcome with a higher revision.
+    """
+
+    id: str
+    key: str
+    event_time_ms: int
+    known_at_ms: int
+    label: float
+    """Non-zero is positive."""
+    score: float
+    shadow_scores: dict[str, float | None]
+    """What learners said of the same event when it was scored, before they saw its label."""
+    features: list[float | None]
+    model_version: int
+    revision: int = 0
+    schema_version: int = OUTCOME_SCHEMA_VERSION
