@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-QUALITIES = ("auc", "average_precision", "log_loss", "brier", "accuracy")
+from online_learning.prequential import ModelMetrics
+from online_learning.snapshots import MonitorSnapshot
+
 MAX_ACTIVE_ALERTS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveAlert:
-    """An alert that was raised and not yet resolved.
-
-    Attributes
-    ----------
-    kind, subject:
-        What kind of change (`feature_drift`), and of what: a feature's name or a metric's.
-    effect_size:
-        How large the change is, in the detector's own unit (for PSI: the index).
-    since_event_time_ms:
-        Event time from which the change holds.
-    """
-
-    kind: str
-    subject: str
-    severity: str
-    effect_size: float
-    since_event_time_ms: int
 
 
 class MonitorMetrics:
@@ -40,7 +20,7 @@ class MonitorMetrics:
         self._make_quality(registry)
         self._make_drift(registry)
         self._counters: dict[str, Counter] = {
-            name: Counter(f"headrace_{name}", text, ("pipeline",), registry=registry)
+            name: Counter(f"headrace_monitor_{name}", text, ("pipeline",), registry=registry)
             for name, text in COUNTS.items()
         }
         self._seen = dict.fromkeys(COUNTS, 0)
@@ -79,10 +59,16 @@ class MonitorMetrics:
             ("pipeline", "subject"),
             registry=registry,
         )
-        self._psi_threshold = Gauge(
-            "headrace_psi_threshold",
-            "Index from which drift is alerted.",
-            ("pipeline",),
+        self._loss_rise = Gauge(
+            "headrace_loss_rise_ratio",
+            "Relative rise of the champion's mean log loss against its past; 0.25 is a quarter.",
+            ("pipeline", "subject"),
+            registry=registry,
+        )
+        self._threshold = Gauge(
+            "headrace_drift_threshold",
+            "Effect from which a kind of drift is alerted.",
+            ("pipeline", "kind"),
             registry=registry,
         )
         by = ("pipeline", "kind", "subject", "severity")
@@ -96,60 +82,64 @@ class MonitorMetrics:
             registry=registry,
         )
 
-    def quality(self, model: str, values: Mapping[str, float]) -> None:
-        """Prequential metrics of a model role (`champion`, `challenger`), by `QUALITIES`.
+    def update(self, snapshot: MonitorSnapshot) -> None:
+        """Show how everything stands now; cheap enough for once a second.
 
-        What is not in `values` is no longer shown: an old figure would look like a new one.
+        A figure that the snapshot does not have is no longer shown: an old one would look new.
         """
+        window = snapshot.window
+        if window is not None:
+            for model in window.models:
+                self._show_quality(model)
+            _show(self._coverage, (self._pipeline,), window.coverage)
+            _show(self._delay, (self._pipeline,), window.mean_delay_ms / 1000)
+        self._show_drift(snapshot)
+        self._show_alerts(snapshot)
+        self._count(snapshot.join)
+        for learner in snapshot.learners:
+            self._count({"learned": learner.learned, "shed": learner.shed})
+
+    def _show_quality(self, model: ModelMetrics) -> None:
         for name, gauge in self._quality.items():
-            if name in values:
-                gauge.labels(self._pipeline, model).set(values[name])
-            else:
-                _forget(gauge, (self._pipeline, model))
+            _show(gauge, (self._pipeline, model.model), getattr(model, name))
 
-    def labels(self, *, coverage: float, mean_delay_ms: float) -> None:
-        """Share of predictions that have their label, and how long labels took."""
-        self._coverage.labels(self._pipeline).set(coverage)
-        self._delay.labels(self._pipeline).set(mean_delay_ms / 1000)
+    def _show_drift(self, snapshot: MonitorSnapshot) -> None:
+        for status in snapshot.drift:
+            gauge = self._loss_rise if status.kind == "error_drift" else self._psi
+            _show(gauge, (self._pipeline, status.subject), status.effect)
+            _show(self._threshold, (self._pipeline, status.kind), status.threshold)
 
-    def drift(self, psi: Mapping[str, float], *, threshold: float) -> None:
-        """Newest stability index of every feature and of the score."""
-        for subject, value in psi.items():
-            self._psi.labels(self._pipeline, subject).set(value)
-        self._psi_threshold.labels(self._pipeline).set(threshold)
-
-    def counts(self, totals: Mapping[str, int]) -> None:
-        """Running totals since the monitor began, by the names of `COUNTS`.
-
-        Raises KeyError for a name that is not one of them.
-        """
-        for name, total in totals.items():
-            self._counters[name].labels(self._pipeline).inc(max(0, total - self._seen[name]))
-            self._seen[name] = total
-
-    def alerts(self, active: Iterable[ActiveAlert]) -> None:
-        """Show exactly these alerts (at most `MAX_ACTIVE_ALERTS`); all others are over."""
+    def _show_alerts(self, snapshot: MonitorSnapshot) -> None:
         self._active.clear()
         self._since.clear()
-        for _, alert in zip(range(MAX_ACTIVE_ALERTS), active, strict=False):
+        for alert in snapshot.open_alerts[:MAX_ACTIVE_ALERTS]:
             labels = (self._pipeline, alert.kind, alert.subject, alert.severity)
-            self._active.labels(*labels).set(alert.effect_size)
+            self._active.labels(*labels).set(alert.evidence.effect)
             self._since.labels(*labels).set(alert.since_event_time_ms / 1000)
+
+    def _count(self, totals: Mapping[str, int]) -> None:
+        for name in totals.keys() & self._counters.keys():
+            grown = totals[name] - self._seen[name]
+            self._counters[name].labels(self._pipeline).inc(max(grown, 0))
+            self._seen[name] = totals[name]
 
 
 COUNTS = {
-    "outcomes": "Predictions joined with their label, each once.",
-    "outcomes_corrected": "Outcomes whose label was later corrected.",
-    "labels_repeated": "Labels that said again what was known.",
-    "labels_orphaned": "Labels whose event was not predicted within the horizon.",
-    "predictions_unlabelled": "Predictions that had no label at the horizon.",
+    "joined": "Predictions joined with their label, each once.",
+    "corrected_labels": "Labels that corrected an earlier one.",
+    "repeated_labels": "Labels that said again what was known.",
+    "orphans": "Labels whose event was not predicted within the horizon.",
+    "unlabelled": "Predictions that had no label at the horizon.",
+    "evicted": "Predictions and labels given up because too many waited.",
     "learned": "Examples the challenger learned from.",
     "shed": "Examples the challenger skipped because it would have fallen behind.",
-    "alerts_raised": "Alerts raised.",
 }
 
 
-def _forget(gauge: Gauge, labels: tuple[str, ...]) -> None:
+def _show(gauge: Gauge, labels: tuple[str, ...], value: float | None) -> None:
+    if value is not None:
+        gauge.labels(*labels).set(value)
+        return
     try:
         gauge.remove(*labels)
     except KeyError:

@@ -111,7 +111,7 @@ RULES = (
     ),
     Rule(
         "HeadraceLearnerShedding",
-        "rate(headrace_shed_total[1h]) > 0.5 * rate(headrace_learned_total[1h])",
+        "rate(headrace_monitor_shed_total[1h]) > 0.5 * rate(headrace_monitor_learned_total[1h])",
         "1h",
         "ticket",
         "The challenger of {{ $labels.pipeline }} skips a third of its examples or more.",

@@ -14,6 +14,7 @@ from online_learning.alerts import Alert, Evidence
 
 MAX_CARDS = 12
 WIDTH, HEIGHT = 360, 96
+MEASURES = {"psi": "PSI", "relative_increase": "loss rose by"}
 TONES = {"resolved": "good", "raised": "bad", "updated": "bad"}
 
 
@@ -34,9 +35,12 @@ def _card(first: Alert, newest: Alert) -> str:
     facts = {
         "since": f"{event_time(first.since_event_time_ms)} (event time)",
         "found": event_time(first.detected_event_time_ms),
-        "effect": f"{evidence.effect_size:.3g}, alerted from {evidence.threshold:g}",
+        "effect": f"{MEASURES[evidence.measure]} {evidence.effect:.3g}, "
+        f"alerted from {evidence.threshold:g}",
         "mean": _means(evidence),
-        "driven by": ", ".join(f"{key} ({percent(part)})" for key, part in evidence.top_keys[:3]),
+        "driven by": ", ".join(
+            f"{top.key} ({percent(top.share)})" for top in evidence.top_keys[:3]
+        ),
         "for example": ", ".join(evidence.example_ids[:3]),
     }
     rows = "".join(
@@ -52,25 +56,28 @@ def _card(first: Alert, newest: Alert) -> str:
 
 
 def _means(evidence: Evidence) -> str:
-    if evidence.reference_mean is None or evidence.current_mean is None:
+    if evidence.baseline_mean is None or evidence.current_mean is None:
         return ""
-    return f"{evidence.reference_mean:.4g} → {evidence.current_mean:.4g}"
+    return f"{evidence.baseline_mean:.4g} → {evidence.current_mean:.4g}"
 
 
 def _histogram(evidence: Evidence) -> str:
     """Reference and current share by bin, as an inline drawing; empty without histograms."""
-    then, now = np.array(evidence.reference_counts), np.array(evidence.current_counts)
+    if evidence.reference is None or evidence.current is None:
+        return ""
+    then, now = np.array(evidence.reference.counts), np.array(evidence.current.counts)
     if not then.sum() or not now.sum():
         return ""
     then, now = then / then.sum(), now / now.sum()
     top = max(then.max(), now.max())
+    edges = evidence.reference.edges
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
         f'aria-label="reference and current distribution">'
         f"{_bars(then / top, 0.06, SLATE)}{_bars(now / top, 0.5, AMBER)}</svg>"
         f'<p class="legend"><span class="swatch" style="background:{SLATE}"></span>reference '
-        f'&nbsp; <span class="swatch" style="background:{AMBER}"></span>current, by bin from '
-        f"{evidence.edges[0]:.4g} to {evidence.edges[-1]:.4g}</p>"
+        f'&nbsp; <span class="swatch" style="background:{AMBER}"></span>current &nbsp; bins from '
+        f"below {edges[0]:.4g} to above {edges[-1]:.4g}</p>"
     )
 
 

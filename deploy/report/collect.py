@@ -43,7 +43,7 @@ class _Prediction(msgspec.Struct):
     event_time_ms: int
     score: float
     decision: bool
-    features: list[float]
+    features: list[float | None]
     source_partition: int
     source_offset: int
     stages: Stages
@@ -57,7 +57,7 @@ class _Outcome(msgspec.Struct):
     id: str
     event_time_ms: int
     known_at_ms: int
-    label: float | bool
+    label: float
     revision: int = 0
     shadow_scores: dict[str, float | None] = msgspec.field(default_factory=dict)
 
@@ -141,7 +141,7 @@ def _predictions(source: _Source, width: int) -> PredictionColumns:
     marks: list[tuple[bool, bool, bool, bool]] = []
     score: list[float] = []
     stages: list[tuple[float, ...]] = []
-    features: list[np.ndarray] = []
+    features: list[Floats] = []
     keys: dict[str, int] = {}
     for record, row in source.rows("predictions", _Prediction):
         key = keys.setdefault(row.key, len(keys))
@@ -151,7 +151,7 @@ def _predictions(source: _Source, width: int) -> PredictionColumns:
         marks.append((row.decision, row.late, bool(row.degraded), "repeated" in row.flags))
         score.append(row.score)
         stages.append(tuple(getattr(row.stages, f"{name}_ms") for name in STAGES))
-        features.append(np.array(row.features))
+        features.append(np.array(row.features, dtype=np.float64))
     ints = np.array(whole, dtype=np.int64).reshape(-1, 7)
     bools = np.array(marks, dtype=np.bool_).reshape(-1, 4)
     return PredictionColumns(

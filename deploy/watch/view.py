@@ -131,14 +131,16 @@ def spark(counts: list[float]) -> str:
 
 
 def _drift(now: Reading) -> Table:
-    threshold = max(now.by("headrace_psi_threshold", "pipeline").values(), default=0.0)
+    thresholds = now.by("headrace_drift_threshold", "kind")
+    threshold = thresholds.get("feature_drift") or thresholds.get("score_drift") or 0.0
     found = sorted(now.by("headrace_psi", "subject").items(), key=lambda item: -item[1])
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column(justify="right")
     table.add_column(width=BAR_WIDTH)
-    top = f"  alert from {threshold:g}" if threshold else ""
-    table.add_row(Text.assemble(("drift (PSI)", HEAD), (top, DIM)), "", "")
+    table.add_row(
+        Text("drift (PSI)", HEAD), "", Text(f"full at {2 * threshold:g}" if found else "", DIM)
+    )
     if not found:
         table.add_row(Text("not measured yet", DIM), "", "")
     for subject, value in found[:MAX_DRIFT]:

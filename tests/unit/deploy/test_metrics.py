@@ -2,7 +2,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -10,9 +10,12 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.errors import DeployError
-from deploy.metrics import ActiveAlert, BatchHistogram, MonitorMetrics, WorkerMetrics, serve_metrics
+from deploy.metrics import BatchHistogram, MonitorMetrics, WorkerMetrics, serve_metrics
 from deploy.metrics.histogram import MAX_SERIES
 from deploy.metrics.worker import MAX_REASONS
+from online_learning.alerts import Alert, Evidence
+from online_learning.prequential import ModelMetrics, WindowMetrics
+from online_learning.snapshots import LearnerProgress, MonitorSnapshot, SubjectDrift
 
 
 def samples(registry: CollectorRegistry, name: str) -> dict[tuple[str, ...], float]:
@@ -85,26 +88,83 @@ def test_only_features_with_nulls_are_counted() -> None:
     assert samples(registry, "headrace_feature_nulls_total") == {("fraud", "b"): 2}
 
 
+def champion(auc: float | None, log_loss: float) -> ModelMetrics:
+    return ModelMetrics(
+        "champion",
+        auc,
+        None,
+        None,
+        None,
+        log_loss,
+        0.0,
+        1.0,
+        brier=0.1,
+        accuracy=0.9,
+        precision=None,
+        recall=None,
+    )
+
+
+def alert() -> Alert:
+    evidence = Evidence("psi", 0.4, 0.2, 1.0, 2.0, None, None, [], [])
+    return Alert(
+        "a", "fraud", "feature_drift", "amount", "raised", "warning", 1_000, 2_000, 3, 3, evidence
+    )
+
+
+def snapshot(
+    *models: ModelMetrics, alerts: Sequence[Alert] = (), learned: int = 0
+) -> MonitorSnapshot:
+    window = WindowMetrics(0, 1, 10, 5, 0.5, 7_000.0, False, list(models)) if models else None
+    return MonitorSnapshot(
+        pipeline="fraud",
+        event_time_ms=None,
+        outcome_time_ms=None,
+        join={"joined": learned, "labels": 3},
+        window=window,
+        history=[],
+        learners=[LearnerProgress("logistic", learned, 2 * learned)],
+        drift=[
+            SubjectDrift("feature_drift", "amount", 1, 0.4, 0.2, 1.0, 2.0, True),
+            SubjectDrift("error_drift", "log_loss", 1, 0.1, 0.25, 1.0, 2.0, False),
+        ],
+        open_alerts=list(alerts),
+        recent_alerts=[],
+    )
+
+
 def test_a_resolved_alert_and_an_unknown_quality_are_no_longer_shown() -> None:
     registry = CollectorRegistry()
     metrics = MonitorMetrics(registry, pipeline="fraud")
-    metrics.alerts([ActiveAlert("feature_drift", "amount", "ticket", 0.4, 1_000)])
-    metrics.quality("champion", {"auc": 0.8, "log_loss": 0.1})
-    key = ("fraud", "feature_drift", "amount", "ticket")
+    metrics.update(snapshot(champion(0.8, 0.1), alerts=[alert()]))
+    key = ("fraud", "feature_drift", "amount", "warning")
     assert samples(registry, "headrace_alert_active") == {key: 0.4}
-    metrics.alerts([])
-    metrics.quality("champion", {"log_loss": 0.2})
+    assert samples(registry, "headrace_alert_since_event_time_seconds") == {key: 1.0}
+    assert samples(registry, "headrace_label_delay_seconds") == {("fraud",): 7.0}
+    metrics.update(snapshot(champion(None, 0.2)))
     assert samples(registry, "headrace_alert_active") == {}
     assert samples(registry, "headrace_prequential_auc") == {}
     assert samples(registry, "headrace_prequential_log_loss") == {("fraud", "champion"): 0.2}
 
 
-def test_totals_become_counters_that_never_fall() -> None:
+def test_each_kind_of_drift_has_the_metric_of_its_measure() -> None:
+    registry = CollectorRegistry()
+    MonitorMetrics(registry, pipeline="fraud").update(snapshot())
+    assert samples(registry, "headrace_psi") == {("fraud", "amount"): 0.4}
+    assert samples(registry, "headrace_loss_rise_ratio") == {("fraud", "log_loss"): 0.1}
+    assert samples(registry, "headrace_drift_threshold") == {
+        ("fraud", "feature_drift"): 0.2,
+        ("fraud", "error_drift"): 0.25,
+    }
+
+
+def test_totals_become_counters_that_grow_by_what_is_new() -> None:
     registry = CollectorRegistry()
     metrics = MonitorMetrics(registry, pipeline="fraud")
     for total in (5, 5, 9):
-        metrics.counts({"shed": total})
-    assert samples(registry, "headrace_shed_total") == {("fraud",): 9}
+        metrics.update(snapshot(learned=total))
+    assert samples(registry, "headrace_monitor_shed_total") == {("fraud",): 18}
+    assert samples(registry, "headrace_monitor_joined_total") == {("fraud",): 9}
 
 
 def get(url: str, accept: str = "") -> tuple[int, str]:

@@ -5,12 +5,15 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from rich.console import Console
 
-from deploy.metrics import ActiveAlert, MonitorMetrics, WorkerMetrics
+from deploy.metrics import MonitorMetrics, WorkerMetrics
 from deploy.metrics.worker import LATENCY_BOUNDS_S
 from deploy.running import RunningProcess
 from deploy.watch import WatchOptions, watch
 from deploy.watch.reading import Change, Reading, quantile, read
 from deploy.watch.view import spark, view
+from online_learning.alerts import Alert, Evidence
+from online_learning.prequential import ModelMetrics, WindowMetrics
+from online_learning.snapshots import MonitorSnapshot, SubjectDrift
 
 FEATURES = ("amount", "customer_avg_amount_30d")
 
@@ -100,18 +103,40 @@ def drawn(change: Change, width: int, height: int = 24) -> str:
     return capture.get()
 
 
+def alert(subject: str) -> Alert:
+    evidence = Evidence("psi", 0.4, 0.2, 1.0, 2.0, None, None, [], [])
+    since_ms = 1_525_132_800_000
+    return Alert(
+        subject, "fraud", "feature_drift", subject, "raised", "warning", since_ms, 0, 0, 0, evidence
+    )
+
+
+def snapshot() -> MonitorSnapshot:
+    models = [
+        ModelMetrics(name, auc, None, None, 0.6, 0.03, 0.0, 1.0, 0.1, 0.9, None, None)
+        for name, auc in (("champion", 0.871), ("logistic", 0.8))
+    ]
+    return MonitorSnapshot(
+        pipeline="fraud",
+        event_time_ms=None,
+        outcome_time_ms=None,
+        join={},
+        window=WindowMetrics(0, 1, 10, 5, 0.5, 7_000.0, False, models),
+        history=[],
+        learners=[],
+        drift=[
+            SubjectDrift("feature_drift", "amount", 1, 0.41, 0.2, 1.0, 2.0, True),
+            SubjectDrift("score_drift", "score", 1, 0.02, 0.2, 1.0, 2.0, False),
+        ],
+        open_alerts=[alert(name) for name in ("amount", *(f"feature_{n}" for n in range(12)))],
+        recent_alerts=[],
+    )
+
+
 def busy() -> Change:
     process = Process(1)
     process.worker.scorer(model_version=1, breaker_open=True)
-    process.monitor.drift({"amount": 0.41, "score": 0.02}, threshold=0.2)
-    process.monitor.quality("champion", {"auc": 0.871, "average_precision": 0.6, "log_loss": 0.03})
-    process.monitor.quality("logistic", {"auc": 0.8, "average_precision": 0.4, "log_loss": 0.05})
-    process.monitor.alerts(
-        [
-            ActiveAlert("feature_drift", name, "ticket", 0.4, 1_525_132_800_000)
-            for name in ("amount", *(f"feature_{n}" for n in range(12)))
-        ]
-    )
+    process.monitor.update(snapshot())
     machine = Machine(process)
     before = machine.read()
     machine.now_s += 1.0
