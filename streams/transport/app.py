@@ -39,10 +39,10 @@ class StreamApp(faust.App):  # type: ignore[misc]  # Faust carries no types
             self.failure = failure
         self.ended.set()
 
-    async def crash(self, reason: BaseException) -> None:
-        """Take Faust's own crashes for ends of the worker, too."""
+    def _crash(self, reason: BaseException) -> None:
+        # Called for the app when any of its services crashes; Faust would only log it.
         self.end(reason if isinstance(reason, Exception) else RuntimeError(repr(reason)))
-        await super().crash(reason)
+        super()._crash(reason)
 
     def _create_directories(self) -> None:
         """Leave no directories behind: there are no tables to keep in them."""

@@ -82,6 +82,7 @@ class MicroBatch:
     __slots__ = (
         "_listener",
         "_open_parts",
+        "_positions",
         "epoch",
         "error",
         "finished",
@@ -104,6 +105,7 @@ class MicroBatch:
         self.error: Exception | None = None
         self._listener = listener
         self._open_parts = 0
+        self._positions: dict[TopicPartition, OffsetRange] | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -136,13 +138,19 @@ class MicroBatch:
 
     def positions(self) -> dict[TopicPartition, OffsetRange]:
         """First and last offset of every partition that occurs."""
-        ranges: dict[TopicPartition, OffsetRange] = {}
-        for record in self.records:
-            at = TopicPartition(record.topic(), record.partition())
-            offset = record.offset()
-            known = ranges.get(at)
-            ranges[at] = OffsetRange(offset if known is None else known.first, offset)
-        return ranges
+        if self._positions is None:
+            first: dict[tuple[str, int], int] = {}
+            last: dict[tuple[str, int], int] = {}
+            for record in self.records:
+                at = (record.topic(), record.partition())
+                offset = record.offset()
+                if at not in last:
+                    first[at] = offset
+                last[at] = offset
+            self._positions = {
+                TopicPartition(*at): OffsetRange(first[at], end) for at, end in last.items()
+            }
+        return self._positions
 
     def split(self) -> tuple["MicroBatch", "MicroBatch"]:
         """Two halves in order; this batch is done when both are.

@@ -112,7 +112,7 @@ class Consumer(base.Consumer):  # type: ignore[misc]  # Faust carries no types
         await self.callback(self._to_message(next(iter(self._owned)), batch))
         while not self._handled.done() and self.lane.is_current(batch) and not self.should_stop:
             await asyncio.wait((self._handled,), timeout=_AGENT_TURN_S)
-            if not self._handled.done():
+            if not self._handled.done() and not self.should_stop:
                 self.lane.progress.waiting = True
                 self.lane.serve()
                 await self._follow_changes()

@@ -62,7 +62,7 @@ PINS: dict[str, tuple[Any, str]] = {
     "Agent._execute_actor": (Agent._execute_actor, "c750b828d2bda93e"),
     "Agent._start_task": (Agent._start_task, "a4f6b50219f9a1f9"),
     "App.__init__": (App.__init__, "698e2bf236c67369"),
-    "App.crash": (App.crash, "14980000465df0af"),
+    "Service._crash": (Service._crash, "7bc0c709a151d556"),
     "App._create_directories": (App._create_directories, "a9f571c3b04abec3"),
     "App._on_partitions_assigned": (App._on_partitions_assigned, "de932b7927db85b3"),
     "App._on_partitions_revoked": (App._on_partitions_revoked, "d5c895bbe57dc73a"),

@@ -18,6 +18,7 @@ from streams.transport.topics import (
     group_lag,
     topic_partitions,
 )
+from streams.transport.watchdog import unread_records
 from tests.integration.streams.transport.world import PARTITIONS, World, free_port
 
 pytestmark = pytest.mark.integration
@@ -97,3 +98,11 @@ def test_unread_records_are_told_from_an_end(world: World) -> None:
     unread = first_unread(world.settings, ahead, deadline_s=10.0)
     first = TopicPartition(world.source, 0)
     assert unread == ({first: ends[first] - 1} if ends[first] else {})
+
+
+def test_unread_records_are_found_without_a_position(world: World) -> None:
+    """As the watchdog asks for a partition that has delivered nothing since its assignment."""
+    world.send(100)
+    ends = end_offsets(world.settings, topic_partitions(world.settings, world.source))
+    unread = unread_records(world.settings, dict.fromkeys(ends))
+    assert unread == {at: 0 for at, end in ends.items() if end}
