@@ -17,6 +17,7 @@ from featurizers.definitions import EVENTS, LABELS
 from featurizers.facts import Facts
 from featurizers.identity import identities
 from streams.columns import counted_fields, entity_keys
+from streams.conversion import fields_of
 from streams.data_files import DataFile
 from streams.history_files import Part, empty_table, read_parts
 from streams.pipeline import EventSchema, Pipeline
@@ -113,17 +114,15 @@ class History:
 
         Labels of events that are not here come with the first piece.
         """
-        schema = self.pipeline.labels
-        times = self.event_times_ms
-        starts = [0, *range(rows, len(times), rows)]
-        edges = times[starts[1:]] if len(times) else times
-        home = np.searchsorted(edges, column(self.labels, schema.time), side="right")
-        order = np.argsort(home, kind="stable")
-        cuts = np.searchsorted(home[order], np.arange(len(starts) + 1))
-        labels = self.labels.take(pa.array(order))
-        for number, start in enumerate(starts):
+        ids = self.events.column(self.pipeline.events.id).combine_chunks()
+        at = pc.index_in(self.labels.column(self.pipeline.labels.id), value_set=ids)
+        home = pc.fill_null(at, 0).to_numpy() // rows
+        labels = self.labels.take(pa.array(np.argsort(home, kind="stable")))
+        count = max(-(-len(self) // rows), 1)
+        cuts = np.searchsorted(np.sort(home), np.arange(count + 1))
+        for number in range(count):
             own = labels.slice(int(cuts[number]), int(cuts[number + 1] - cuts[number]))
-            yield History(self.pipeline, self.events.slice(start, rows), own)
+            yield History(self.pipeline, self.events.slice(number * rows, rows), own)
 
     def write(self, path: Path) -> None:
         """Write one Parquet file that `read_history` reads back: a row an event, with its label.
@@ -236,7 +235,14 @@ def _history(pipeline: Pipeline, parts: Sequence[Part]) -> History:
 def _joined(schema: EventSchema, tables: Sequence[Any]) -> Any:
     if not tables:
         return empty_table(schema)
-    return pa.concat_tables(tables, promote_options="default")
+    joined = pa.concat_tables(tables, promote_options="default")
+    for field in fields_of(schema.record):
+        # A field that one file has and another has not is null in the rows of the other.
+        at = joined.schema.get_field_index(field.name)
+        if at >= 0 and field.default is not None and joined.column(at).null_count:
+            filled = pc.fill_null(joined.column(at), field.default)
+            joined = joined.set_column(at, field.name, filled)
+    return joined
 
 
 def _sorted_by(table: Any, name: str) -> Any:

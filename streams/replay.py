@@ -136,7 +136,7 @@ class Replayer:
             ready = int(np.searchsorted(due_s, now_s, side="right"))
             for topic, key, value in messages[sent:ready]:
                 self._producer.send(topic, key=key, value=value, deliveries=deliveries)
-            behind_s = -wait_s if np.isfinite(wait_s) else 0.0
+            behind_s = _behind_s(now_s - due_s[sent], progress.elapsed_s() - due_s[ready - 1])
             progress.sent(page.part(sent, ready), behind_s)
             sent = ready
             self._producer.poll(0)
@@ -153,6 +153,11 @@ class Replayer:
             (event_topic, *next(events)) if is_event else (label_topic, *next(labels))
             for is_event in page.is_event.tolist()
         ]
+
+
+def _behind_s(first_s: float, last_s: float) -> float:
+    """How late a run of records was at worst; what has no schedule is never late."""
+    return float(max(first_s, last_s)) if np.isfinite(first_s) else 0.0
 
 
 def _pages(stretches: Iterable[Stretch], skip: int) -> Iterator[Stretch]:

@@ -98,7 +98,7 @@ class ReplayProgress:
         return self._clock() - self._begun
 
     def sent(self, part: Stretch, behind_s: float) -> None:
-        """Count records that were handed to the producer, the first of them `behind_s` late."""
+        """Count records that were handed to the producer, at worst `behind_s` late."""
         events = int(part.is_event.sum())
         self._labels += len(part) - events
         self._behind_max_s = max(self._behind_max_s, behind_s)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from streams.history import History, column
@@ -117,11 +118,11 @@ def _limited(pieces: Iterable[History], max_events: int | None) -> Iterator[Hist
             left -= len(piece)
             yield piece
             continue
-        events = piece.events.slice(0, left)
-        last_ms = int(piece.event_times_ms[left - 1]) if left else None
-        about = column(piece.labels, piece.pipeline.labels.time)
-        spoken_of = about <= last_ms if last_ms is not None else np.zeros(len(about), np.bool_)
-        yield History(piece.pipeline, events, piece.labels.filter(pa.array(spoken_of)))
+        schema = piece.pipeline.labels
+        beyond = piece.events.slice(left).column(piece.pipeline.events.id).combine_chunks()
+        spoken_of = pc.is_in(piece.labels.column(schema.id), value_set=beyond)
+        labels = piece.labels.filter(pc.invert(spoken_of))
+        yield History(piece.pipeline, piece.events.slice(0, left), labels)
         return
 
 
