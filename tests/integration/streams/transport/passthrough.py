@@ -3,9 +3,11 @@
 Takes one JSON object: the transport's settings, source, sink, and what is to go wrong.
 """
 
+import ctypes
 import json
 import logging
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -78,7 +80,13 @@ class PassThrough:
         )
 
 
+def _die_with_the_tests() -> None:
+    # prctl(PR_SET_PDEATHSIG): a test session that is killed leaves no worker behind.
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 def main() -> int:
+    _die_with_the_tests()
     options = json.loads(sys.argv[1])
     source, sink, trouble = (options.pop(name) for name in ("source", "sink", "trouble"))
     partitions = options.pop("partitions", None)
