@@ -1,4 +1,4 @@
-"""Online and offline features equal the oracle's, bit for bit, for definitions and data at random."""
+"""Online and offline features are the oracle's, bit for bit, for random definitions and data."""
 
 from __future__ import annotations
 
