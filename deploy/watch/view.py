@@ -54,7 +54,9 @@ def _title(pipeline: str, now: Reading, wall_s: float) -> Text:
 
 
 def _flow(change: Change) -> Text:
-    lag = change.now.total("headrace_transport_lag_records")
+    # The monitors' lag behind labels and predictions is another thing.
+    by_topic = change.now.by("headrace_transport_lag_records", "topic")
+    lag = sum(n for topic, n in by_topic.items() if topic.endswith(".events"))
     lag_s = max(change.now.by("headrace_lag_seconds", "pipeline").values(), default=0.0)
     batch = quantile(change.buckets("headrace_batch_size"), 0.5)
     text = Text()
