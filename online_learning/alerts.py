@@ -16,7 +16,6 @@ from online_learning.detectors.port import Evaluation
 ALERT_SCHEMA_VERSION = 1
 PAGE_FROM = 2.0
 UPDATE_FROM = 1.25
-ELEVATED_FROM = 0.25
 RESOLVE_BELOW = 0.5
 MAX_RECENT = 256
 
@@ -105,7 +104,6 @@ class DriftStatus:
     evaluation: Evaluation
     above: int = 0
     below: int = 0
-    elevated_since_ms: int | None = None
     quiet_until_ms: int | None = None
     alert: Alert | None = None
     """The alert that is open, as last published."""
@@ -180,8 +178,6 @@ class AlertBook:
                 evidence=evidence,
             )
         since_ms = evaluation.since_ms
-        if status.elevated_since_ms is not None:
-            since_ms = status.elevated_since_ms
         return Alert(
             alert_id=f"{self.pipeline}:{status.kind}:{status.subject}:{since_ms}",
             pipeline=self.pipeline,
@@ -211,10 +207,6 @@ def _count(status: DriftStatus, evaluation: Evaluation) -> None:
     status.above = status.above + 1 if evaluation.exceeded else 0
     below = evaluation.effect < RESOLVE_BELOW * evaluation.threshold
     status.below = status.below + 1 if below else 0
-    if evaluation.effect < ELEVATED_FROM * evaluation.threshold:
-        status.elevated_since_ms = None
-    elif status.elevated_since_ms is None:
-        status.elevated_since_ms = evaluation.since_ms
 
 
 def _next_state(status: DriftStatus, policy: AlertPolicy) -> State | None:

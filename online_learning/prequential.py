@@ -151,8 +151,12 @@ class Prequential:
         )
 
     def _coverage(self, labelled: int, from_ms: int, to_ms: int) -> float | None:
-        first, last = from_ms // self._step_ms, -(-to_ms // self._step_ms)
-        predicted = sum(n for step, n in self._predicted.items() if first < step <= last)
+        def within(step: int) -> float:
+            # Steps are half open like the window; one at its edge counts by its share.
+            begin, end = (step - 1) * self._step_ms, step * self._step_ms
+            return max(0, min(end, to_ms) - max(begin, from_ms)) / self._step_ms
+
+        predicted = sum(n * within(step) for step, n in self._predicted.items())
         return min(1.0, labelled / predicted) if predicted else None
 
 

@@ -35,14 +35,11 @@ class AdwinConfig:
     delta:
         ADWIN's confidence: smaller is more careful. 0.002 gave no false alarm in 4 million
         stationary losses of the fraud model.
-    warm_up:
-        Values since a change before their own mean counts, and not the one found at the change.
     """
 
     increase: float
     step_ms: int
     delta: float = 0.002
-    warm_up: int = 500
 
     def build(self) -> Adwin:
         """A detector that has seen nothing."""
@@ -57,9 +54,7 @@ class _State(msgspec.Struct, frozen=True):
     window_sum: float
     seen: int
     times: list[int]
-    level: float | None
     baseline: float | None
-    drifted: bool
     since_ms: int
     steps_done: int | None
     alarms: list[int]
@@ -68,9 +63,10 @@ class _State(msgspec.Struct, frozen=True):
 class Adwin:
     """River's ADWIN, watching for a rise of the mean of values in [0, 1].
 
-    When ADWIN sees the mean rise, the mean before becomes the baseline. Once the risen mean exceeds
-    it by the config's `increase`, at once or by and by, the series has drifted, until its mean has
-    come back half the way, however long that takes. A fall is no drift: it is the new normal.
+    Whenever ADWIN finds that the mean has changed, it forgets the values before the change; what
+    is left gives the current mean. The mean before the first rise stays the baseline until the
+    current mean has come back to it, however long that takes, so that a rise in small steps counts
+    as a whole. A fall below it is no drift: it is the new normal.
 
     0.2 us a value; ADWIN's window grows with the logarithm of the values seen.
 
@@ -84,9 +80,7 @@ class Adwin:
         self._window_sum = 0.0
         self._seen = 0
         self._times: deque[int] = deque(maxlen=MAX_TIMES)
-        self._level: float | None = None
         self._baseline: float | None = None
-        self._drifted = False
         self._since_ms = 0
         self._steps_done: int | None = None
         self._alarms: deque[int] = deque(maxlen=MAX_ALARMS)
@@ -99,17 +93,17 @@ class Adwin:
     def observe(self, times_ms: IntArray, values: FloatArray) -> None:
         """See `Detector.observe`. Values that are not finite are left out."""
         usable = np.isfinite(values)
-        adwin = self._adwin
+        # River's own `update` empties the window after a cut; the algorithm as published keeps what
+        # came after the change, and goes on cutting until nothing before it is left.
+        update = self._adwin._helper.update
         for time_ms, value in zip(times_ms[usable].tolist(), values[usable].tolist(), strict=True):
             if self._seen % TIME_GRID == 0:
                 self._times.append(time_ms)
             self._seen += 1
             self._window_values += 1
             self._window_sum += value
-            adwin.update(value)
-            if adwin.drift_detected:
+            if update(value):
                 self._cut()
-                adwin = self._adwin
 
     def evaluate(self, watermark_ms: int) -> Sequence[Evaluation]:
         """See `Detector.evaluate`: at most one, at the newest multiple of `step_ms`."""
@@ -119,18 +113,16 @@ class Adwin:
         if step <= self._steps_done or not self._seen:
             return ()
         self._steps_done = step
-        current = self._current()
+        current = self._window_sum / self._window_values
         baseline = current if self._baseline is None else self._baseline
         rise = (current - baseline) / max(baseline, LEAST_BASELINE)
-        if rise < self.config.increase / 2:
-            self._drifted = False
         if rise <= 0:
             self._baseline = None
         return (
             Evaluation(
                 at_ms=step * self.config.step_ms,
                 since_ms=self._since_ms,
-                effect=rise if self._drifted else 0.0,
+                effect=max(rise, 0.0),
                 threshold=self.config.increase,
                 baseline_mean=baseline,
                 current_mean=current,
@@ -149,9 +141,7 @@ class Adwin:
                 window_sum=self._window_sum,
                 seen=self._seen,
                 times=list(self._times),
-                level=self._level,
                 baseline=self._baseline,
-                drifted=self._drifted,
                 since_ms=self._since_ms,
                 steps_done=self._steps_done,
                 alarms=list(self._alarms),
@@ -173,9 +163,7 @@ class Adwin:
         self._window_sum = saved.window_sum
         self._seen = saved.seen
         self._times = deque(saved.times, maxlen=MAX_TIMES)
-        self._level = saved.level
         self._baseline = saved.baseline
-        self._drifted = saved.drifted
         self._since_ms = saved.since_ms
         self._steps_done = saved.steps_done
         self._alarms = deque(saved.alarms, maxlen=MAX_ALARMS)
@@ -187,19 +175,9 @@ class Adwin:
         self._alarms.append(self._seen - 1)
         if self._baseline is None and after > before:
             self._baseline = before
-            self._since_ms = self._time_of(self._seen - kept_values)
         if self._baseline is not None:
-            least = max(self._baseline, LEAST_BASELINE) * self.config.increase
-            self._drifted |= after - self._baseline >= least
-        self._level = after
-        # River starts anew after a cut, without what ADWIN itself would have kept.
-        self._adwin = drift.ADWIN(delta=self.config.delta)
-        self._window_values, self._window_sum = 0, 0.0
-
-    def _current(self) -> float:
-        if self._level is not None and self._window_values < self.config.warm_up:
-            return self._level
-        return self._window_sum / self._window_values
+            self._since_ms = self._time_of(self._seen - kept_values)
+        self._window_values, self._window_sum = kept_values, kept_sum
 
     def _time_of(self, number: int) -> int:
         first = -(-self._seen // TIME_GRID) - len(self._times)

@@ -18,6 +18,7 @@ STATE_VERSION = 1
 MAX_PENDING = 65_536
 MAX_PANES_AHEAD = 256
 MAX_CATCH_UP = 64
+ELEVATED_FROM = 0.125
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class _State(msgspec.Struct, frozen=True):
     pending: list[tuple[int, float]]
     panes: list[_PaneState]
     closed: int
+    elevated_since_ms: int | None
     ignored: int
 
 
@@ -115,6 +117,7 @@ class Psi:
         self._pending: list[tuple[int, float]] = []
         self._panes: dict[int, _Pane] = {}
         self._closed = -1
+        self._elevated_since_ms: int | None = None
         self.ignored = 0
 
     def observe(self, times_ms: IntArray, values: FloatArray) -> None:
@@ -155,6 +158,7 @@ class Psi:
                     for k, pane in self._panes.items()
                 ],
                 closed=self._closed,
+                elevated_since_ms=self._elevated_since_ms,
                 ignored=self.ignored,
             )
         )
@@ -179,6 +183,7 @@ class Psi:
             for pane in saved.panes
         }
         self._closed, self.ignored = saved.closed, saved.ignored
+        self._elevated_since_ms = saved.elevated_since_ms
 
     def _observe_reference(self, times_ms: IntArray, values: FloatArray) -> None:
         inside = (times_ms >= self.config.start_ms) & (times_ms < self._reference_end_ms)
@@ -247,11 +252,19 @@ class Psi:
         if counts.sum() < self.config.min_values:
             return None
         finite = sum(p.finite for p in panes)
+        effect = float(stability(self._reference_counts, counts).sum())
         end_ms = self._reference_end_ms + (pane + 1) * self._pane_ms
+        since_ms = end_ms - self._pane_ms
+        if effect < ELEVATED_FROM * self.config.threshold:
+            self._elevated_since_ms = None
+        elif self._elevated_since_ms is None:
+            self._elevated_since_ms = since_ms
+        else:
+            since_ms = self._elevated_since_ms
         return Evaluation(
             at_ms=end_ms,
-            since_ms=end_ms - self._pane_ms,
-            effect=float(stability(self._reference_counts, counts).sum()),
+            since_ms=since_ms,
+            effect=effect,
             threshold=self.config.threshold,
             baseline_mean=self._reference_mean,
             current_mean=sum(p.total for p in panes) / finite if finite else math.nan,
