@@ -23,6 +23,7 @@ from streams.history_files import Part, empty_table, read_parts
 from streams.pipeline import EventSchema, Pipeline
 
 PIECE_ROWS = 4_096
+_PLAIN = (pa.string(), pa.int64(), pa.float64(), pa.bool_())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,7 @@ class History:
     @property
     def event_ids(self) -> list[str]:
         """The events' ids, in order of event time."""
-        ids: list[str] = self.events.column(self.pipeline.events.id).to_pylist()
-        return ids
+        return cells(self.events.column(self.pipeline.events.id))
 
     def between(self, from_ms: int | None = None, to_ms: int | None = None) -> History:
         """Events with `from_ms <= time < to_ms`, and what became known from `from_ms` on.
@@ -204,6 +204,14 @@ def column(table: Any, name: str) -> NDArray[np.int64]:
     return values
 
 
+def cells(values: Any) -> list[Any]:
+    """The cells of a table's column as Python values; nulls are `None`."""
+    plain = values.type in _PLAIN and not values.null_count
+    # numpy is three times as fast here, but knows no null and no moment.
+    listed: list[Any] = values.to_numpy().tolist() if plain else values.to_pylist()
+    return listed
+
+
 def _times(pipeline: Pipeline, data: Sequence[DataFile]) -> Iterator[NDArray[np.int64]]:
     for part in read_parts(pipeline, data, only_times=True):
         if part.events is not None:
@@ -259,11 +267,11 @@ def _facts(pipeline: Pipeline, source: str, table: Any) -> Facts:
         for name in counted_fields(pipeline.features, schema, source)
     }
     keys = {
-        entity: table.column(key).to_pylist()
+        entity: cells(table.column(key))
         for entity, key in entity_keys(pipeline.features, source).items()
     }
-    ids = table.column(schema.id).to_pylist()
-    return Facts(source, identities(ids), column(table, schema.time), keys, values)
+    ids = identities(cells(table.column(schema.id)))
+    return Facts(source, ids, column(table, schema.time), keys, values)
 
 
 def _floats(values: Any) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from streams.history import History, column
+from streams.history import History, cells, column
 from streams.pipeline import EventSchema, Pipeline
 
 TimeArray = NDArray[np.int64]
@@ -101,10 +101,9 @@ class Wire:
         names = table.column_names
         at = names.index(self._key)
         record, encode = self._record, self._encode
-        columns: Sequence[Sequence[Any]] = [c.to_pylist() for c in table.columns]
+        rows = zip(*map(cells, table.columns), strict=True)
         return [
-            (cells[at].encode(), encode(record(**dict(zip(names, cells, strict=True)))))
-            for cells in zip(*columns, strict=True)
+            (row[at].encode(), encode(record(**dict(zip(names, row, strict=True))))) for row in rows
         ]
 
 

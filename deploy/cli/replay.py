@@ -128,7 +128,8 @@ def _run(
     from streams.transport.topics import ensure_topics
 
     events = plan.events()
-    ensure_topics(transport, [topic_spec(plan.pipeline, kind) for kind in ("events", "labels")])
+    topics = [topic_spec(plan.pipeline, kind) for kind in ("events", "labels")]
+    ensure_topics(transport, topics, deadline_s=5.0)
     checkpoint = Checkpoint(layout.state / "replays" / f"{plan.fingerprint()}.json")
     producer = BatchProducer(transport)
     with _stop_on_signal() as stopped, _progress_bar(events) as on_tick:
