@@ -24,7 +24,7 @@ class KeyedEntries:
     Attributes
     ----------
     keys:
-        The k distinct keys, in order of first appearance.
+        The k distinct keys: first the `n_event_keys` that have an event.
     codes:
         int64[n], the number of each record's key.
     order:
@@ -44,10 +44,12 @@ class KeyedEntries:
     starts: Ints
     entries: Ints
     n_labels: int
+    n_event_keys: int
 
     def request(self) -> EntityEntries:
-        """What a store request says of these entries."""
-        return EntityEntries(self.layout, self.keys, np.diff(self.starts), self.entries)
+        """What a store request says of these entries: only logs that events look at come back."""
+        counts = np.diff(self.starts)
+        return EntityEntries(self.layout, self.keys, counts, self.entries, self.n_event_keys)
 
     def repeated_events(self, logs: EntityLogs) -> NDArray[np.bool_]:
         """bool[events], whether each event stood in its log before."""
@@ -77,20 +79,22 @@ def keyed_entries(
     Records arrive labels first, then events, or by `arrival` (int64[n], ascending; ties in that
     order). Raises `FactsError` for records that do not fit the layout.
     """
-    sources = [events] if labels is None or LABELS not in layout.sources else [labels, events]
-    keys, codes = _factorize(key for facts in sources for key in layout.keys_of(facts))
-    encoded = [layout.encode(facts) for facts in sources]
-    entries = encoded[0] if len(encoded) == 1 else np.concatenate(encoded)
-    order, starts = _grouped(codes, len(keys), arrival)
+    numbers: dict[str, int] = {}
+    codes = _numbered(layout.keys_of(events), numbers)
+    entries = layout.encode(events)
+    n_event_keys, n_labels = len(numbers), 0
+    if labels is not None and LABELS in layout.sources:
+        codes = np.concatenate([_numbered(layout.keys_of(labels), numbers), codes])
+        entries = np.concatenate([layout.encode(labels), entries])
+        n_labels = len(labels)
+    order, starts = _grouped(codes, len(numbers), arrival)
     return KeyedEntries(
-        layout, keys, codes, order, starts, entries[order], len(entries) - len(events)
+        layout, list(numbers), codes, order, starts, entries[order], n_labels, n_event_keys
     )
 
 
-def _factorize(keys: Iterable[str]) -> tuple[list[str], Ints]:
-    numbers: dict[str, int] = {}
-    codes = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
-    return list(numbers), codes
+def _numbered(keys: Iterable[str], numbers: dict[str, int]) -> Ints:
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
 def _grouped(codes: Ints, n_keys: int, arrival: Ints | None) -> tuple[Ints, Ints]:

@@ -63,7 +63,8 @@ def load_history(
         parts += _requests(logs, needed)
     total, done, new = sum(len(p.entries) for p in parts), 0, 0
     for part in parts:
-        new += store.append([part])
+        (appended,) = store.submit([part]).result().entities
+        new += int((~appended.repeated).sum())
         done += len(part.entries)
         if progress is not None:
             progress(done, total)
@@ -92,4 +93,4 @@ def _requests(logs: KeyedEntries, needed: NDArray[np.bool_]) -> Iterator[EntityE
 
 
 def _request(logs: KeyedEntries, keys: list[str], sizes: list[int], entries: Ints) -> EntityEntries:
-    return EntityEntries(logs.layout, keys, np.array(sizes, dtype=np.int64), entries)
+    return EntityEntries(logs.layout, keys, np.array(sizes, dtype=np.int64), entries, n_read=0)

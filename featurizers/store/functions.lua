@@ -111,15 +111,16 @@ local function refuse_unknown(log, key, magic)
 end
 
 -- One entity's part of a batch. `request` holds
---   width, retention_ms, ttl_ms, max_entries, reads; counts: u16 per key; entries: by key.
--- Returns the touched logs with their headers, in pieces; the entries of each (u32); per repeat its
--- number among the batch's entries and its place (u32, u32); logs cut for their size; new entries.
+--   width, retention_ms, ttl_ms, max_entries, n_read; counts: u16 per key; entries: by key.
+-- Returns the first n_read logs with their headers, in pieces; the entries of each (u32); per repeat
+-- its number among the batch's entries and its place (u32, u32); how many logs were cut for size.
 local function append_entity(keys, first_key, n_keys, request)
-  local width, entries, counts, ttl_ms = request.width, request.entries, request.counts, request.ttl_ms
+  local width, ttl_ms, n_read = request.width, request.ttl_ms, request.n_read
+  local entries, counts = request.entries, request.counts
   local magic = 'HR' .. char(FORMAT, width / 8)
   local header = magic .. pack('<I4', request.day)
   local chunks, parts, n_parts, totals, repeats = {}, {}, 0, {}, {}
-  local at, number, cut_by_size, appended = 1, 0, 0, 0
+  local at, number, cut_by_size = 1, 0, 0
   for k = 1, n_keys do
     local key = keys[first_key + k]
     local low, high = byte(counts, 2 * k - 1, 2 * k)
@@ -153,7 +154,7 @@ local function append_entity(keys, first_key, n_keys, request)
         call('APPEND', key, fresh)
       end
     end
-    if request.reads then
+    if k <= n_read then
       local total = (#log + #fresh - HEADER) / width
       totals[k] = packed_counts[total] or pack('<I4', total)
       parts[n_parts + 1] = log
@@ -164,30 +165,29 @@ local function append_entity(keys, first_key, n_keys, request)
         n_parts = 0
       end
     end
-    appended = appended + #fresh / width
     at = at + count * width
     number = number + count
   end
   if n_parts > 0 then chunks[#chunks + 1] = concat(parts, '', 1, n_parts) end
-  return {chunks, concat(totals), concat(repeats), cut_by_size, appended}
+  return {chunks, concat(totals), concat(repeats), cut_by_size}
 end
 
--- ARGV: reads ('1' returns the logs), max_entries, then per entity
--- n_keys, width, retention_ms, ttl_ms, counts, entries. KEYS: the entities' keys, in that order.
+-- ARGV: max_entries, then per entity
+-- n_keys, n_read, width, retention_ms, ttl_ms, counts, entries. KEYS: those of all entities.
 local function append(keys, args)
   if not call then bind() end
   local day = floor(tonumber(call('TIME')[1]) / DAY_S)
   local answer, first_key = {}, 0
-  for a = 3, #args, 6 do
+  for a = 2, #args, 7 do
     local n_keys = tonumber(args[a])
     answer[#answer + 1] = append_entity(keys, first_key, n_keys, {
-      reads = args[1] == '1',
-      max_entries = tonumber(args[2]),
-      width = tonumber(args[a + 1]),
-      retention_ms = tonumber(args[a + 2]),
-      ttl_ms = args[a + 3],
-      counts = args[a + 4],
-      entries = args[a + 5],
+      max_entries = tonumber(args[1]),
+      n_read = tonumber(args[a + 1]),
+      width = tonumber(args[a + 2]),
+      retention_ms = tonumber(args[a + 3]),
+      ttl_ms = args[a + 4],
+      counts = args[a + 5],
+      entries = args[a + 6],
       day = day,
     })
     first_key = first_key + n_keys

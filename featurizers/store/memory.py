@@ -64,11 +64,6 @@ class MemoryStore:
         logs = tuple(self._apply(part) for part in request)
         return _Done(Logs(logs, self._cut_by_size))
 
-    def append(self, request: Request) -> int:
-        """Appends without reading back; how many entries were new."""
-        logs = self.submit(request).result()
-        return sum(int((~e.repeated).sum()) for e in logs.entities)
-
     def check(self) -> None:
         """Memory is always there."""
 
@@ -79,6 +74,7 @@ class MemoryStore:
         positions: list[int] = []
         repeated: list[bool] = []
         touched: list[_Log] = []
+        read_entries = int(part.counts[: part.n_read].sum())
         rows = iter(part.entries.tolist())
         for key, count in zip(part.keys, part.counts.tolist(), strict=True):
             log = self._log(part.layout, key)
@@ -91,7 +87,8 @@ class MemoryStore:
                     log.entries.append(entry)
                 positions.append(place or len(log.entries))
             touched.append(log)
-        return _entity_logs(touched, part.layout.width, positions, repeated)
+        positions[read_entries:] = [0] * (len(positions) - read_entries)
+        return _entity_logs(touched[: part.n_read], part.layout.width, positions, repeated)
 
     def _log(self, layout: EntityLayout, key: str) -> _Log:
         now, name = self._clock(), (layout.entity, layout.version, key)

@@ -28,12 +28,15 @@ class EntityEntries:
         int64[k], how many entries each key gets: at least 1, at most `MAX_ENTRIES_PER_KEY`.
     entries:
         int64[n, layout.width], those of the first key first, each key's in arrival order.
+    n_read:
+        The logs of the first `n_read` keys are wanted back; the others are only appended to.
     """
 
     layout: EntityLayout
     keys: Sequence[str]
     counts: Ints
     entries: Ints
+    n_read: int
 
 
 MAX_ENTRIES_PER_KEY = 65_535
@@ -44,14 +47,14 @@ Request = Sequence[EntityEntries]
 
 @dataclass(frozen=True, slots=True)
 class EntityLogs:
-    """The logs of the keys of an `EntityEntries`, after its entries were appended.
+    """The logs of the read keys of an `EntityEntries`, after its entries were appended.
 
     Attributes
     ----------
     words:
         int64, read-only: the entries of all logs. Other words may stand between two logs.
     starts, lengths:
-        int64[k]: the word at which each key's first entry begins, and its number of entries.
+        int64[n_read]: the word at which each key's first entry begins, and how many there are.
     positions:
         int64[n], in the order of the entries sent: how many entries of its log each one sees, its
         own included. A repeat sees what it saw when it first came.
@@ -96,10 +99,6 @@ class FeatureStore(Protocol):
 
     def submit(self, request: Request) -> Pending:
         """Sends a request and returns without waiting for the answer. Raises `StoreError`."""
-        ...
-
-    def append(self, request: Request) -> int:
-        """Appends without reading back; how many entries were new. Raises `StoreError`."""
         ...
 
     def check(self) -> None:

@@ -14,7 +14,7 @@ import redis
 from featurizers.errors import StoreError, StoreFormatError, StoreRefused, StoreUnavailable
 from featurizers.store.limits import MAX_ENTRIES
 from featurizers.store.port import Logs, Pending, Request
-from featurizers.store.wire import appended, pack, unpack
+from featurizers.store.wire import pack, unpack
 
 LIBRARY = "headrace_1"
 MAX_IN_FLIGHT = 4
@@ -55,15 +55,12 @@ class _Sent:
         self.error: StoreError | None = None
         self.done = False
 
-    def raw(self) -> Any:
+    def result(self) -> Logs:
         if not self.done:
             self._store.read_until(self)
         if self.error is not None:
             raise self.error
-        return self.answer
-
-    def result(self) -> Logs:
-        return unpack(self.request, self.raw())
+        return unpack(self.request, self.answer)
 
 
 class RedisStore:
@@ -95,11 +92,15 @@ class RedisStore:
 
     def submit(self, request: Request) -> Pending:
         """Sends a request and returns without waiting for the answer. Raises `StoreError`."""
-        return self._send(request, reads=True)
-
-    def append(self, request: Request) -> int:
-        """Appends without reading back; how many entries were new. Raises `StoreError`."""
-        return appended(self._send(request, reads=False).raw())
+        if len(self._in_flight) >= MAX_IN_FLIGHT:
+            self.read_until(self._in_flight[0])
+        settings = self._settings
+        command = pack(request, settings.namespace, max_entries=settings.max_entries)
+        with self._translated():
+            self._connection.send_packed_command([command])
+        sent = _Sent(self, request)
+        self._in_flight.append(sent)
+        return sent
 
     def check(self) -> None:
         """Returns when the server is reachable and has Headrace's functions; else `StoreError`."""
@@ -126,18 +127,6 @@ class RedisStore:
                     self._settle(None, error)
             else:
                 self._settle(answer, None)
-
-    def _send(self, request: Request, *, reads: bool) -> _Sent:
-        if len(self._in_flight) >= MAX_IN_FLIGHT:
-            self.read_until(self._in_flight[0])
-        sent = _Sent(self, request)
-        command = pack(
-            request, self._settings.namespace, reads=reads, max_entries=self._settings.max_entries
-        )
-        with self._translated():
-            self._connection.send_packed_command([command])
-        self._in_flight.append(sent)
-        return sent
 
     def _settle(self, answer: Any, error: StoreError | None) -> None:
         sent = self._in_flight.popleft()

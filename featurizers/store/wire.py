@@ -26,10 +26,10 @@ def key_prefix(namespace: str, layout: EntityLayout) -> bytes:
     return f"hr{FORMAT}:{{{namespace}}}:{layout.entity}.{layout.version}:".encode()
 
 
-def pack(request: Request, namespace: str, *, reads: bool, max_entries: int) -> bytes:
+def pack(request: Request, namespace: str, *, max_entries: int) -> bytes:
     """The request as one RESP command. Raises ValueError for more entries than a key may get."""
     keys: list[bytes] = []
-    arguments: list[bytes] = [b"1" if reads else b"0", b"%d" % max_entries]
+    arguments: list[bytes] = [b"%d" % max_entries]
     for part in request:
         if len(part.counts) and part.counts.max() > MAX_ENTRIES_PER_KEY:
             raise ValueError(f"more than {MAX_ENTRIES_PER_KEY} entries for one key in a request")
@@ -37,6 +37,7 @@ def pack(request: Request, namespace: str, *, reads: bool, max_entries: int) -> 
         keys += [prefix + key.encode("utf-8", "surrogatepass") for key in part.keys]
         arguments += [
             b"%d" % len(part.keys),
+            b"%d" % part.n_read,
             b"%d" % part.layout.width_bytes,
             b"%d" % part.layout.retention_ms,
             b"%d" % part.layout.ttl_ms,
@@ -48,17 +49,12 @@ def pack(request: Request, namespace: str, *, reads: bool, max_entries: int) -> 
 
 
 def unpack(request: Request, answer: Sequence[Any]) -> Logs:
-    """The logs in an answer to a request that reads."""
+    """The logs in an answer."""
     entities = tuple(
         _entity_logs(part, b"".join(chunks), totals, repeats)
-        for part, (chunks, totals, repeats, _, _) in zip(request, answer, strict=True)
+        for part, (chunks, totals, repeats, _) in zip(request, answer, strict=True)
     )
-    return Logs(entities, sum(cut for _, _, _, cut, _ in answer))
-
-
-def appended(answer: Sequence[Any]) -> int:
-    """How many entries an answer says were new."""
-    return sum(new for _, _, _, _, new in answer)
+    return Logs(entities, sum(cut for _, _, _, cut in answer))
 
 
 def _entity_logs(part: EntityEntries, blob: bytes, totals: bytes, repeats: bytes) -> EntityLogs:
@@ -67,8 +63,12 @@ def _entity_logs(part: EntityEntries, blob: bytes, totals: bytes, repeats: bytes
     pairs = np.frombuffer(repeats, "<u4").reshape(-1, 2).astype(np.int64)
     repeated = np.zeros(len(part.entries), np.bool_)
     repeated[pairs[:, 0]] = True
-    positions = _positions(part.counts, lengths, repeated)
-    positions[pairs[:, 0]] = pairs[:, 1]
+    positions = np.zeros(len(part.entries), np.int64)
+    counts = part.counts[: part.n_read]
+    n = int(counts.sum())
+    positions[:n] = _positions(counts, lengths, repeated[:n])
+    seen = pairs[pairs[:, 0] < n]
+    positions[seen[:, 0]] = seen[:, 1]
     return EntityLogs(
         words=np.frombuffer(blob, "<i8"),
         starts=np.cumsum(sizes) - sizes + HEADER_WORDS,

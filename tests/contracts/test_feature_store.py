@@ -53,10 +53,11 @@ def label(identity: int, time_ms: int = NOW_MS, value: int = 1) -> Entry:
     return time_ms, LABEL, identity, value
 
 
-def entries(layout: EntityLayout, groups: Groups) -> EntityEntries:
+def entries(layout: EntityLayout, groups: Groups, n_read: int | None = None) -> EntityEntries:
     rows = [[t << 3 | s, i, v] for group in groups.values() for t, s, i, v in group]
     counts = np.array([len(group) for group in groups.values()], dtype=np.int64)
-    return EntityEntries(layout, list(groups), counts, np.array(rows, dtype=np.int64))
+    wanted = len(groups) if n_read is None else n_read
+    return EntityEntries(layout, list(groups), counts, np.array(rows, dtype=np.int64), wanted)
 
 
 def ask(store: FeatureStore, groups: Groups, layout: EntityLayout = CUSTOMER) -> EntityLogs:
@@ -151,10 +152,15 @@ def test_entities_of_one_request_are_answered_in_its_order(store: FeatureStore) 
     assert [log(customer, k) for k in (0, 1)] == [[event(2, value=50)], [event(3)]]
 
 
-def test_append_says_how_many_were_new(store: FeatureStore) -> None:
-    assert store.append([entries(CUSTOMER, {"a": [event(1), event(2)], "b": [event(1)]})]) == 3
-    assert store.append([entries(CUSTOMER, {"a": [event(2), event(3)]})]) == 1
-    assert log(ask(store, {"a": [event(4)]})) == [event(i) for i in (1, 2, 3, 4)]
+def test_only_logs_that_are_wanted_come_back(store: FeatureStore) -> None:
+    ask(store, {"a": [event(1)], "b": [event(1)]})
+    groups = {"a": [event(1), event(2)], "b": [event(3), event(1)], "c": [event(4)]}
+    logs = store.submit([entries(CUSTOMER, groups, n_read=1)]).result().entities[0]
+    assert log(logs) == [event(1), event(2)]
+    assert len(logs.starts) == len(logs.lengths) == 1
+    assert logs.positions.tolist() == [1, 2, 0, 0, 0]
+    assert logs.repeated.tolist() == [True, False, False, True, False]
+    assert ask(store, {k: [event(9)] for k in groups}).lengths.tolist() == [3, 3, 2]
 
 
 def test_requests_in_flight_are_answered_in_any_order_and_more_than_once(

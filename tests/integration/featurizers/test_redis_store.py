@@ -54,7 +54,7 @@ def store(server: OwnValkey) -> Iterator[RedisStore]:
 def request(*identities: int, layout: EntityLayout = CUSTOMER) -> list[EntityEntries]:
     entries = np.zeros((len(identities), layout.width), dtype=np.int64)
     entries[:, 1] = identities
-    return [EntityEntries(layout, ["a"], np.array([len(identities)]), entries)]
+    return [EntityEntries(layout, ["a"], np.array([len(identities)]), entries, n_read=1)]
 
 
 def length(store: RedisStore, identity: int) -> int:
@@ -206,7 +206,7 @@ def test_every_key_of_a_pipeline_lies_in_one_cluster_slot(
 ) -> None:
     client = redis.Redis(port=server.port)
     for layout in (CUSTOMER, EntityLayout("terminal", ((EVENTS, ()),), days(10))):
-        store.append(request(1, layout=layout))
+        store.submit(request(1, layout=layout)).result()
     keys = list(client.scan_iter())
     assert len(keys) == 2
     assert len({key_slot(key) for key in keys}) == 1

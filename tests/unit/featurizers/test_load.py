@@ -21,7 +21,7 @@ from featurizers.load import load_history
 from featurizers.offline import compute
 from featurizers.online import OnlineFeatures
 from featurizers.store.memory import MemoryStore
-from featurizers.store.port import Request
+from featurizers.store.port import Pending, Request
 from tests.unit.featurizers.histories import (
     ENTITIES,
     FIELDS,
@@ -40,9 +40,9 @@ class CountingStore(MemoryStore):
         super().__init__(lambda: 0.0)
         self.sizes: list[int] = []
 
-    def append(self, request: Request) -> int:
+    def submit(self, request: Request) -> Pending:
         self.sizes += [len(part.entries) for part in request]
-        return super().append(request)
+        return super().submit(request)
 
 
 @settings(max_examples=100, deadline=None)
