@@ -6,7 +6,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from deploy.settings import Settings
+from deploy.settings import (
+    KafkaSettings,
+    MetricsSettings,
+    Settings,
+    StoreSettings,
+    TritonSettings,
+)
 from deploy.stack.addresses import load_stack
 from deploy.stack.layout import Layout
 from streams.transport.settings import TransportSettings
@@ -37,6 +43,21 @@ def with_endpoints(settings: Settings, layout: Layout) -> Settings:
             "triton": settings.triton.model_copy(update={"url": triton}),
             "model_repository": stack.model_repository if repository == Path() else repository,
         }
+    )
+
+
+def local_settings(layout: Layout) -> Settings:
+    """Defaults, and the local stack's addresses: whatever file or environment say is left out.
+
+    Raises `StackNotRunning`.
+    """
+    stack = load_stack(layout)
+    return Settings.model_construct(
+        kafka=KafkaSettings(bootstrap=stack.kafka_bootstrap),
+        store=StoreSettings(url=SecretStr(stack.valkey_url)),
+        triton=TritonSettings(url=stack.triton_grpc),
+        metrics=MetricsSettings(),
+        model_repository=stack.model_repository,
     )
 
 

@@ -22,9 +22,12 @@ from pydantic_settings import (
 )
 
 from deploy.errors import SettingsError
+from deploy.stack.identity import MARK_VARIABLE
+from deploy.stack.layout import FETCHED_VARIABLE, STATE_VARIABLE
 
 PREFIX = "HEADRACE_"
-NOT_SETTINGS = {"HEADRACE_CONFIG", "HEADRACE_STATE_DIR", "HEADRACE_FETCHED_DIR"}
+CONFIG_VARIABLE = "HEADRACE_CONFIG"
+NOT_SETTINGS = {CONFIG_VARIABLE, STATE_VARIABLE, FETCHED_VARIABLE, MARK_VARIABLE}
 
 
 class _Section(BaseModel):
@@ -92,7 +95,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags before environment before file; no .env file, no secrets folder."""
         del dotenv_settings, file_secret_settings
-        file = os.environ.get("HEADRACE_CONFIG", "headrace.toml")
+        file = os.environ.get(CONFIG_VARIABLE, "headrace.toml")
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(file)))
 
 

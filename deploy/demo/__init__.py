@@ -1,0 +1,1 @@
+"""`headrace demo`: everything at once, from nothing to a report."""
