@@ -1,11 +1,14 @@
-"""Exit status 0 when the address answers 200, else 1: the health check of the images."""
+"""Exit status 0 when this container's /live answers 200, else 1: the images' health check."""
 
+import http.client
+import os
 import sys
-import urllib.error
-import urllib.request
 
+port = int(os.environ["HEADRACE_METRICS__PORT"])
 try:
-    with urllib.request.urlopen(sys.argv[1], timeout=2) as answer:
-        sys.exit(0 if answer.status == 200 else 1)
-except (OSError, urllib.error.URLError) as error:
-    sys.exit(f"{sys.argv[1]}: {error}")
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    connection.request("GET", "/live")
+    answer = connection.getresponse()
+    sys.exit(0 if answer.status == http.HTTPStatus.OK else answer.read().decode())
+except OSError as error:
+    sys.exit(f"no answer at port {port}: {error}")
