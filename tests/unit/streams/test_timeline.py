@@ -11,10 +11,15 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from featurizers.definitions import EVENTS as EVENT_SOURCE
+from featurizers.definitions import LABELS, days
+from streams.codec import RecordDecoder
 from streams.history import History
 from streams.history_files import empty_table
 from streams.pipelines.fraud import PIPELINE
+from streams.simulator import SimulatorConfig, simulate
 from streams.timeline import Stretch, Wire, timeline
+from tests.adapters.records import Record
 
 Event = tuple[int, int | None]
 
@@ -113,3 +118,22 @@ def test_messages_are_the_record_type_s_json_with_its_defaults() -> None:
         "known_at_ms": 12,
         "schema_version": 1,
     }
+
+
+def test_what_is_sent_of_a_simulation_decodes_to_the_same_columns_and_no_flags() -> None:
+    simulated = simulate(SimulatorConfig(days=10, customers=200, terminals=500))
+    for schema, sent, source, wanted in (
+        (PIPELINE.events, simulated.events, EVENT_SOURCE, simulated.events_facts()),
+        (PIPELINE.labels, simulated.labels, LABELS, simulated.labels_facts()),
+    ):
+        records = [Record(value, key) for key, value in Wire(schema).messages(sent)]
+        now_ms = int(wanted.times_ms.max()) + days(300)
+        decoded = RecordDecoder(schema, PIPELINE.features, source).decode(records, now_ms)
+        assert not decoded.rejected
+        assert not decoded.flags
+        assert (decoded.facts.ids == wanted.ids).all()
+        assert (decoded.facts.times_ms == wanted.times_ms).all()
+        for name, keys in wanted.keys.items():
+            assert list(decoded.facts.keys[name]) == list(keys)
+        for field, values in wanted.values.items():
+            assert (decoded.facts.values[field] == values).all()
