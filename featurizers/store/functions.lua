@@ -103,11 +103,48 @@ local function without_repeats(log, fresh, width, number, repeats)
   return concat(accepted)
 end
 
-local function refuse_unknown(log, key, magic)
-  if sub(log, 1, 4) ~= magic then
-    error({err = 'HRFORMAT the log at ' .. key .. ' is not of format ' .. FORMAT
-      .. ' with ' .. byte(magic, 4) .. ' words an entry'})
+local function refuse(key, request)
+  error({err = 'HRFORMAT the log at ' .. key .. ' is not of format ' .. FORMAT
+    .. ' with ' .. request.width / 8 .. ' words an entry'})
+end
+
+-- A known log, its time to live refreshed once a day; or nil.
+local function stored(key, request)
+  local log = call('GET', key)
+  if not log then return nil end
+  if (#log - HEADER) % request.width ~= 0 then refuse(key, request) end
+  if sub(log, 1, HEADER) ~= request.header then
+    if sub(log, 1, 4) ~= sub(request.header, 1, 4) then refuse(key, request) end
+    call('SETRANGE', key, 0, request.header)
+    call('PEXPIRE', key, request.ttl_ms)
   end
+  return log
+end
+
+-- Appends to one log, cutting it where it is due. Returns the log as it stood, the entries that
+-- were new, and whether its size alone forced a cut.
+local function append_log(key, fresh, number, request, repeats)
+  local width, count = request.width, #fresh / request.width
+  local log = stored(key, request)
+  if not log then
+    if count > 1 then fresh = without_repeats(request.header, fresh, width, number, repeats) end
+    call('SET', key, request.header .. fresh, 'PX', request.ttl_ms)
+    return request.header, fresh, false
+  end
+  local stood, drop, forced = (#log - HEADER) / width, 0, false
+  if floor(stood / CHECK_EVERY) ~= floor((stood + count) / CHECK_EVERY) then
+    drop, forced = excess(log, width, request.retention_ms, request.max_entries)
+    if drop > 0 then log = request.header .. sub(log, HEADER + 1 + drop) end
+  end
+  if count > 1 or place(log, fresh, width) then
+    fresh = without_repeats(log, fresh, width, number, repeats)
+  end
+  if drop > 0 then
+    call('SET', key, log .. fresh, 'PX', request.ttl_ms)
+  elseif fresh ~= '' then
+    call('APPEND', key, fresh)
+  end
+  return log, fresh, forced
 end
 
 -- One entity's part of a batch. `request` holds
@@ -115,57 +152,25 @@ end
 -- Returns the first n_read logs with their headers, in pieces; the entries of each (u32); per repeat
 -- its number among the batch's entries and its place (u32, u32); how many logs were cut for size.
 local function append_entity(keys, first_key, n_keys, request)
-  local width, ttl_ms, n_read = request.width, request.ttl_ms, request.n_read
-  local entries, counts = request.entries, request.counts
-  local magic = 'HR' .. char(FORMAT, width / 8)
-  local header = magic .. pack('<I4', request.day)
+  local width, counts, entries = request.width, request.counts, request.entries
   local chunks, parts, n_parts, totals, repeats = {}, {}, 0, {}, {}
-  local at, number, cut_by_size = 1, 0, 0
+  local number, cut_by_size = 0, 0
   for k = 1, n_keys do
-    local key = keys[first_key + k]
     local low, high = byte(counts, 2 * k - 1, 2 * k)
     local count = low + 256 * high
-    local fresh = sub(entries, at, at + count * width - 1)
-    local log = call('GET', key)
-    if not log then
-      log = header
-      if count > 1 then fresh = without_repeats(log, fresh, width, number, repeats) end
-      call('SET', key, log .. fresh, 'PX', ttl_ms)
-    else
-      if sub(log, 1, HEADER) ~= header then
-        refuse_unknown(log, key, magic)
-        call('SETRANGE', key, 0, header)
-        call('PEXPIRE', key, ttl_ms)
-      end
-      local stood = (#log - HEADER) / width
-      local drop = 0
-      if floor(stood / CHECK_EVERY) ~= floor((stood + count) / CHECK_EVERY) then
-        local forced
-        drop, forced = excess(log, width, request.retention_ms, request.max_entries)
-        if forced then cut_by_size = cut_by_size + 1 end
-        if drop > 0 then log = header .. sub(log, HEADER + 1 + drop) end
-      end
-      if count > 1 or place(log, fresh, width) then
-        fresh = without_repeats(log, fresh, width, number, repeats)
-      end
-      if drop > 0 then
-        call('SET', key, log .. fresh, 'PX', ttl_ms)
-      elseif fresh ~= '' then
-        call('APPEND', key, fresh)
-      end
-    end
-    if k <= n_read then
-      local total = (#log + #fresh - HEADER) / width
+    local fresh = sub(entries, number * width + 1, (number + count) * width)
+    local log, new, forced = append_log(keys[first_key + k], fresh, number, request, repeats)
+    if forced then cut_by_size = cut_by_size + 1 end
+    if k <= request.n_read then
+      local total = (#log + #new - HEADER) / width
       totals[k] = packed_counts[total] or pack('<I4', total)
-      parts[n_parts + 1] = log
-      parts[n_parts + 2] = fresh
+      parts[n_parts + 1], parts[n_parts + 2] = log, new
       n_parts = n_parts + 2
       if n_parts == CHUNK_PARTS then
         chunks[#chunks + 1] = concat(parts, '', 1, n_parts)
         n_parts = 0
       end
     end
-    at = at + count * width
     number = number + count
   end
   if n_parts > 0 then chunks[#chunks + 1] = concat(parts, '', 1, n_parts) end
@@ -176,7 +181,7 @@ end
 -- n_keys, n_read, width, retention_ms, ttl_ms, counts, entries. KEYS: those of all entities.
 local function append(keys, args)
   if not call then bind() end
-  local day = floor(tonumber(call('TIME')[1]) / DAY_S)
+  local day = pack('<I4', floor(tonumber(call('TIME')[1]) / DAY_S))
   local answer, first_key = {}, 0
   for a = 2, #args, 7 do
     local n_keys = tonumber(args[a])
@@ -188,7 +193,7 @@ local function append(keys, args)
       ttl_ms = args[a + 4],
       counts = args[a + 5],
       entries = args[a + 6],
-      day = day,
+      header = 'HR' .. char(FORMAT, tonumber(args[a + 2]) / 8) .. day,
     })
     first_key = first_key + n_keys
   end

@@ -155,7 +155,8 @@ def test_a_full_server_refuses(server: OwnValkey, store: RedisStore) -> None:
 
 
 @pytest.mark.parametrize(
-    "found", [b"HR\x02\x03" + b"\0" * 4, b"HR\x01\x04" + b"\0" * 4, b"", b"something else"]
+    "found",
+    [b"HR\x02\x03" + b"\0" * 4, b"HR\x01\x04" + b"\0" * 4, b"HR\x01\x03" + b"\0" * 5, b"", b"junk"],
 )
 def test_a_log_of_another_format_is_refused_and_left_alone(
     server: OwnValkey, store: RedisStore, found: bytes
