@@ -14,9 +14,9 @@ from deploy.metrics.worker import STAGES
 from deploy.watch.reading import Change, Reading, quantile
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-BAR_WIDTH = 12
+BAR_WIDTH = 10
 NARROW = 78
-MAX_DRIFT = 7
+MAX_DRIFT = 6
 MAX_ALERTS = 4
 DIM, HEAD, GOOD, WARN, BAD = "dim", "bold cyan", "green", "yellow", "bold red"
 
@@ -29,8 +29,8 @@ def view(pipeline: str, change: Change, width: int, wall_s: float) -> Renderable
         body: RenderableType = Group(left, Text(), right)
     else:
         grid = Table.grid(expand=True, padding=(0, 2, 0, 0))
-        grid.add_column(ratio=1)
-        grid.add_column(ratio=1)
+        grid.add_column(ratio=5)
+        grid.add_column(ratio=6)
         grid.add_row(left, right)
         body = grid
     head = (_title(pipeline, change.now, wall_s), _flow(change), _trouble(change))
@@ -112,7 +112,7 @@ def _ms(seconds: float | None) -> str:
 def _scores(change: Change) -> Text:
     """Scores by bucket, on a logarithmic scale: most events are far from the threshold."""
     buckets = change.buckets("headrace_score")
-    text = Text("scores  ", HEAD)
+    text = Text.assemble(("scores  ", HEAD))
     made = change.rate("headrace_predictions_total")
     if not made:
         return text.append("none lately", DIM)
@@ -120,7 +120,7 @@ def _scores(change: Change) -> Text:
     counts = [count - below for below, count in pairwise(up_to)]
     text.append(spark(counts[:-1]))
     positive = change.rate("headrace_decisions_total") / made
-    return text.append(f"  {positive:.2%} pos.", DIM)
+    return text.append(f"  {positive:.1%} yes", DIM)
 
 
 def spark(counts: list[float]) -> str:
@@ -140,9 +140,8 @@ def _drift(now: Reading) -> Table:
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column(justify="right")
     table.add_column(width=BAR_WIDTH)
-    table.add_row(
-        Text("drift (PSI)", HEAD), "", Text(f"full at {2 * threshold:g}" if found else "", DIM)
-    )
+    scale = f"  bar to {2 * threshold:g}" if found else ""
+    table.add_row(Text.assemble(("drift (PSI)", HEAD), (scale, DIM)), "", "")
     if not found:
         table.add_row(Text("not measured yet", DIM), "", "")
     for subject, value in found[:MAX_DRIFT]:
@@ -173,10 +172,10 @@ def _quality(now: Reading) -> Table:
 def _alerts(now: Reading) -> Text:
     since = now.samples.get("headrace_alert_since_event_time_seconds", {})
     found = now.samples.get("headrace_alert_active", {})
-    text = Text("alerts  ", HEAD)
+    text = Text.assemble(("alerts  ", HEAD))
     if not found:
         return text.append("none active", GOOD)
-    text.append(f"{len(found)} active", BAD)
+    text.append(f"{len(found)} active", BAD).append("   (since: event time)", DIM)
     for labels, effect in sorted(found.items(), key=lambda item: -item[1])[:MAX_ALERTS]:
         names = dict(labels)
         text.append(f"\n  {names['kind'].replace('_', ' ')} ", DIM)
@@ -184,7 +183,7 @@ def _alerts(now: Reading) -> Text:
         text.append(f"  effect {effect:.2f}")
         if labels in since:
             began = datetime.fromtimestamp(since[labels], UTC).strftime("%Y-%m-%d %H:%M")
-            text.append(f"  since {began} (event time)", DIM)
+            text.append(f"  since {began}", DIM)
     if len(found) > MAX_ALERTS:
         text.append(f"\n  and {len(found) - MAX_ALERTS} more", DIM)
     return text

@@ -114,7 +114,7 @@ def alert(subject: str) -> Alert:
 def snapshot() -> MonitorSnapshot:
     models = [
         ModelMetrics(name, auc, None, None, 0.6, 0.03, 0.0, 1.0, 0.1, 0.9, None, None)
-        for name, auc in (("champion", 0.871), ("logistic", 0.8))
+        for name, auc in (("champion", 0.871), ("logistic", 0.8), ("majority", 0.5), ("none", 0.5))
     ]
     return MonitorSnapshot(
         pipeline="fraud",
@@ -127,6 +127,10 @@ def snapshot() -> MonitorSnapshot:
         drift=[
             SubjectDrift("feature_drift", "amount", 1, 0.41, 0.2, 1.0, 2.0, True),
             SubjectDrift("score_drift", "score", 1, 0.02, 0.2, 1.0, 2.0, False),
+            *(
+                SubjectDrift("feature_drift", f"f{n}", 1, 0.01, 0.2, 1.0, 2.0, False)
+                for n in range(12)
+            ),
         ],
         open_alerts=[alert(name) for name in ("amount", *(f"feature_{n}" for n in range(12)))],
         recent_alerts=[],
