@@ -56,6 +56,7 @@ class _State(msgspec.Struct, frozen=True):
     times: list[int]
     baseline: float | None
     since_ms: int
+    exceeded: bool
     steps_done: int | None
     alarms: list[int]
 
@@ -82,6 +83,7 @@ class Adwin:
         self._times: deque[int] = deque(maxlen=MAX_TIMES)
         self._baseline: float | None = None
         self._since_ms = 0
+        self._exceeded = False
         self._steps_done: int | None = None
         self._alarms: deque[int] = deque(maxlen=MAX_ALARMS)
 
@@ -106,7 +108,7 @@ class Adwin:
                 self._cut()
 
     def evaluate(self, watermark_ms: int) -> Sequence[Evaluation]:
-        """See `Detector.evaluate`: at most one, at the newest multiple of `step_ms`."""
+        """See `Detector.evaluate`: one, when a multiple of `step_ms` has been passed."""
         step = watermark_ms // self.config.step_ms
         if self._steps_done is None:
             self._steps_done = step
@@ -116,11 +118,12 @@ class Adwin:
         current = self._window_sum / self._window_values
         baseline = current if self._baseline is None else self._baseline
         rise = (current - baseline) / max(baseline, LEAST_BASELINE)
+        self._exceeded = rise >= self.config.increase
         if rise <= 0:
             self._baseline = None
         return (
             Evaluation(
-                at_ms=step * self.config.step_ms,
+                at_ms=watermark_ms,
                 since_ms=self._since_ms,
                 effect=max(rise, 0.0),
                 threshold=self.config.increase,
@@ -143,6 +146,7 @@ class Adwin:
                 times=list(self._times),
                 baseline=self._baseline,
                 since_ms=self._since_ms,
+                exceeded=self._exceeded,
                 steps_done=self._steps_done,
                 alarms=list(self._alarms),
             )
@@ -164,7 +168,7 @@ class Adwin:
         self._seen = saved.seen
         self._times = deque(saved.times, maxlen=MAX_TIMES)
         self._baseline = saved.baseline
-        self._since_ms = saved.since_ms
+        self._since_ms, self._exceeded = saved.since_ms, saved.exceeded
         self._steps_done = saved.steps_done
         self._alarms = deque(saved.alarms, maxlen=MAX_ALARMS)
 
@@ -175,7 +179,8 @@ class Adwin:
         self._alarms.append(self._seen - 1)
         if self._baseline is None and after > before:
             self._baseline = before
-        if self._baseline is not None:
+        # Cuts go on after the change was found, and then tell of later, lesser ones.
+        if self._baseline is not None and not self._exceeded:
             self._since_ms = self._time_of(self._seen - kept_values)
         self._window_values, self._window_sum = kept_values, kept_sum
 

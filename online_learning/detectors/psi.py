@@ -64,7 +64,8 @@ class _Pane:
     def add(self, counts: IntArray, values: FloatArray) -> None:
         finite = values[np.isfinite(values)]
         self.counts = self.counts + counts
-        self.total += float(finite.sum())
+        # Added one by one, so that the sum does not depend on how the values were batched.
+        self.total = float(np.cumsum(np.r_[self.total, finite])[-1])
         self.finite += len(finite)
 
 
