@@ -41,7 +41,7 @@ def share(value: float | None) -> str:
 
 def percent(value: float | None) -> str:
     """A share in percent."""
-    return NONE if value is None else f"{100 * value:.1f} %"
+    return NONE if value is None else f"{100 * value:.1f}\u00a0%"
 
 
 def hours(value: float | None) -> str:

@@ -58,7 +58,8 @@ def feature_panel(run: Run) -> Panel:
         "Features, then and now",
         f"Share of predictions by value: the first {run.reference_ms / DAY_MS:g} days of event "
         f"time (grey) against the last {run.current_ms / DAY_MS:g} (amber). Those that moved most "
-        "come first; where most values are zero, the rest is drawn.",
+        "come first; where most values are zero, the rest is drawn. A short window also shows "
+        "which days of the week are in it.",
         [trace for at, part in enumerate(shown) for trace in _traces(part, at)],
         _grid(run, shown),
         height=ROW_HEIGHT * -(-len(shown) // COLUMNS) + 70,
@@ -78,7 +79,7 @@ def periods(run: Run) -> tuple[Bools, Bools]:
 def _part(name: str, then: Floats, now: Floats) -> _Part:
     then, now = then[np.isfinite(then)], now[np.isfinite(now)]
     both = np.concatenate((then, now))
-    few = len(np.unique(both)) <= FEW_VALUES
+    few = len(np.unique(both)) <= FEW_VALUES and bool((both == np.rint(both)).all())
     zeros = None
     if not few and (both == 0).mean() > MOSTLY:
         zeros = (float((then == 0).mean()), float((now == 0).mean()))

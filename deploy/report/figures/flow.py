@@ -21,6 +21,7 @@ from deploy.report.figures.chart import (
     moments,
 )
 from deploy.report.summary import stage_columns
+from deploy.report.words import ms
 
 NOTHING = "Not measured: the predictions topic holds nothing."
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
@@ -138,7 +139,7 @@ def _quantile_marks(marks: Floats, middle: float) -> tuple[list[Layout], list[La
                 "x": float(np.log10(x)),
                 "y": 1 - 0.09 * row,
                 "yref": "paper",
-                "text": f"{name} {at:.3g} ms",
+                "text": f"{name} {ms(at)} ms",
                 "showarrow": False,
                 "xanchor": "left" if x < middle else "right",
                 "xshift": 4 if x < middle else -4,
@@ -188,6 +189,6 @@ def _bin_ms(begin: int, end: int) -> int:
 
 
 def _log_ms(axis: str) -> Layout:
-    ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000]
+    ticks = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000]
     words = [f"{tick:,} ms" if tick < 1_000 else f"{tick // 1_000} s" for tick in ticks]
     return {axis: {"type": "log", "tickvals": ticks, "ticktext": words}}

@@ -53,21 +53,24 @@ def event_time_marks(run: Run) -> Layout:
     times = run.predictions.event_time_ms
     late_ms = np.quantile(times, LATE) if len(times) else 0
     parts = [
-        mark(moment(i.at_ms), f"injected: {i.kind}", ROSE, leftwards=bool(i.at_ms > late_ms))
-        for i in run.injections
+        mark(
+            moment(i.at_ms), f"injected: {i.kind}", ROSE, row=row, leftwards=bool(i.at_ms > late_ms)
+        )
+        for row, i in enumerate(run.injections)
     ]
-    for row, alert in enumerate(raised(run)[:MAX_MARKS]):
+    shown = raised(run)[:MAX_MARKS]
+    for row, alert in enumerate(shown, start=len(parts)):
         at_ms = alert.detected_event_time_ms
         text = f"{alert.kind.replace('_', ' ')}: {alert.subject}"
         leftwards = bool(at_ms > late_ms)
-        parts.append(mark(moment(at_ms), text, VIOLET, row=1 + row, leftwards=leftwards))
+        parts.append(mark(moment(at_ms), text, VIOLET, row=row, leftwards=leftwards))
     # Else the words at the marks would stretch the axis beyond the run.
     ends = {"range": moments([times.min(), times.max()])} if len(times) else {}
     return {
         "xaxis": {"type": "date", **ends},
         "shapes": [shape for part in parts for shape in part["shapes"]],
         "annotations": [text for part in parts for text in part["annotations"]],
-        "margin": {"t": 30 + 15 * min(len(raised(run)), MAX_MARKS)},
+        "margin": {"t": 16 + 15 * len(parts)},
     }
 
 
