@@ -145,6 +145,26 @@ def test_wrong_credentials_are_refused_and_no_message_holds_them(tmp_path: Path)
         server.stop()
 
 
+def test_a_worker_needs_the_rights_that_the_reference_names_and_no_others(
+    server: OwnValkey, store: RedisStore
+) -> None:
+    commands = ["fcall", "function|list", "get", "set", "append", "setrange", "pexpire", "time"]
+    redis.Redis(port=server.port).acl_setuser(
+        "worker",
+        enabled=True,
+        passwords=["+pass"],
+        keys=["hr1:*"],
+        commands=[f"+{command}" for command in commands],
+    )
+    worker = store_at(server.url.replace("redis://", "redis://worker:pass@"))
+    worker.check()
+    assert [length(worker, 1), length(worker, 2)] == [1, 2]
+    redis.Redis(port=server.port).setrange(KEY, 4, b"\1\0\0\0")
+    assert length(worker, 3) == 3
+    with pytest.raises(StoreRefused, match="permission"):
+        worker.deploy_functions()
+
+
 def test_a_full_server_refuses(server: OwnValkey, store: RedisStore) -> None:
     client = redis.Redis(port=server.port)
     client.config_set("maxmemory", "1")

@@ -7,7 +7,10 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import numba
 import numpy as np
+import pytest
+from numba.core.caching import CacheImpl
 
 from featurizers import kernel
 from featurizers.definitions import EVENTS, Aggregation, FeatureSet, Window, WindowFeature, days
@@ -74,3 +77,16 @@ def test_nothing_is_compiled_at_the_first_batch() -> None:
     compute(SET, replace(facts, times_ms=np.array([3, 1, 2])), threads=2)
     assert [list(f.signatures) for f in functions] == known
     assert all(known)
+
+
+def test_an_installation_that_cannot_be_written_to_computes_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    with pytest.raises(RuntimeError, match="no locator"):
+        numba.njit(cache=True)(_twice)
+    assert kernel._compiled(_twice)(21) == 42
+
+
+def _twice(number: int) -> int:
+    return 2 * number
