@@ -40,8 +40,11 @@ def report(pipeline: str, from_ms: int, out: Path | None, json_file: Path | None
 
     loaded = load_pipeline(pipeline)
     layout = Layout.discover()
+    settings = load_settings()
+    if not settings.kafka.bootstrap:
+        settings = with_endpoints(settings, layout)
     transport = transport_settings(
-        with_endpoints(load_settings(), layout),
+        settings,
         group=f"headrace-{loaded.name}-report",
         client="headrace-report",
     )
