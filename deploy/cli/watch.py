@@ -35,7 +35,7 @@ def watch(pipeline: str, once: bool, refresh_s: float) -> None:
     layout = Layout.discover()
     options = WatchOptions(refresh_s, once)
     try:
-        ran = watch_live(name, lambda: running(layout, name), Console(highlight=False), options)
+        ran = watch_live(pipeline, lambda: running(layout, name), Console(highlight=False), options)
     except KeyboardInterrupt:
         return
     sys.exit(0 if ran else 1)
