@@ -217,6 +217,5 @@ def _next_state(status: DriftStatus, policy: AlertPolicy) -> State | None:
         return None
     if status.alert is None:
         return "raised" if status.above >= policy.raise_after else None
-    published = status.alert.evidence.effect
-    changed = max(effect, published) >= UPDATE_FROM * min(effect, published)
-    return "updated" if changed else None
+    grown = effect >= UPDATE_FROM * status.alert.evidence.effect
+    return "updated" if grown else None

@@ -148,21 +148,21 @@ class LearningBudget:
     Attributes
     ----------
     clock:
-        Monotonic seconds.
+        Seconds; when it goes back, nothing is earned.
     """
 
     per_s: int
     clock: Callable[[], float]
     learned: int = 0
     shed: int = 0
-    _saved: float = -1.0
-    _asked_at_s: float = 0.0
+    _saved: float = 0.0
+    _asked_at_s: float | None = None
 
     def admit(self, n: int) -> BoolArray:
         """bool[n]: which of the next n examples are to be learned."""
         now_s = self.clock()
-        earned = self.per_s if self._saved < 0 else (now_s - self._asked_at_s) * self.per_s
-        self._saved = min(max(self._saved, 0.0) + earned, float(self.per_s))
+        elapsed_s = 1.0 if self._asked_at_s is None else max(0.0, now_s - self._asked_at_s)
+        self._saved = min(self._saved + elapsed_s * self.per_s, float(self.per_s))
         self._asked_at_s = now_s
         admitted = min(n, int(self._saved))
         self._saved -= admitted
