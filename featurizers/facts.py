@@ -26,7 +26,8 @@ class Facts:
     times_ms:
         int64[n], event time. A label carries the event time of the event it speaks of.
     keys:
-        By entity name, the n keys; every entity that has a window feature of this source.
+        By entity name, the n keys: for events of every entity that has a window feature, for
+        labels of those that have one over labels.
     values:
         By record field, float64[n]; every field a feature of this source needs.
     """

@@ -108,8 +108,16 @@ def _not_a_number(cell: Any, name: str) -> DecodeError:
 
 
 def entity_keys(features: FeatureSet, source: str) -> dict[str, str]:
-    """Entity name -> record field with its key, of the entities that count this source."""
-    return {f.entity.name: f.entity.key for f in features.window_features if f.source == source}
+    """Entity name -> record field with its key, of the entities whose logs this source enters.
+
+    Events enter the logs of all entities, for their place there is what they see; labels only of
+    those that count labels.
+    """
+    return {
+        f.entity.name: f.entity.key
+        for f in features.window_features
+        if source in (EVENTS, f.source)
+    }
 
 
 def counted_fields(features: FeatureSet, schema: EventSchema, source: str) -> dict[str, Value]:

@@ -158,7 +158,7 @@ def _faults(pipeline: Pipeline) -> Iterable[str]:
         wanted |= {
             f.entity.key: f"entity {f.entity.name}"
             for f in pipeline.features.window_features
-            if f.source == source
+            if source in (EVENTS, f.source)
         }
         for name, purpose in wanted.items():
             if name not in known:

@@ -63,7 +63,8 @@ def check_topics(
     missing = [spec.name for spec in specs if spec.name not in existing]
     if missing:
         raise TopicMismatch(
-            f"{settings.bootstrap} has no topic {', '.join(missing)}; create it or correct the name"
+            f"{settings.bootstrap} has no topic {', '.join(missing)}; "
+            "create it with `headrace prepare PIPELINE`, or correct the name"
         )
     _compare(specs, existing)
 
