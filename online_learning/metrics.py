@@ -51,14 +51,14 @@ def roc_auc(ranking: Ranking) -> Interval | None:
         return None
     below = (np.cumsum(ranking.negatives) - ranking.negatives / 2) / n_negative
     above = 1 - (np.cumsum(ranking.positives) - ranking.positives / 2) / n_positive
-    auc = float(below @ ranking.positives) / n_positive
+    auc = _dot(below, ranking.positives) / n_positive
     variance = 0.0
     for placements, counts, n in (
         (below, ranking.positives, n_positive),
         (above, ranking.negatives, n_negative),
     ):
         if n > 1:
-            variance += float((placements - auc) ** 2 @ counts) / (n - 1) / n
+            variance += _dot((placements - auc) ** 2, counts) / (n - 1) / n
     half = Z_95 * math.sqrt(variance)
     return Interval(auc, max(0.0, auc - half), min(1.0, auc + half))
 
@@ -69,7 +69,7 @@ def average_precision(ranking: Ranking) -> float | None:
     if not len(hits) or hits[-1] == 0:
         return None
     called = hits + np.cumsum(ranking.negatives[::-1])
-    return float(ranking.positives[::-1] @ (hits / called)) / int(hits[-1])
+    return _dot(hits / called, ranking.positives[::-1]) / int(hits[-1])
 
 
 def log_losses(positive: BoolArray, scores: FloatArray) -> FloatArray:
@@ -86,3 +86,8 @@ def mean_interval(values: FloatArray) -> Interval | None:
     mean = float(values.mean())
     half = Z_95 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
     return Interval(mean, mean - half, mean + half)
+
+
+def _dot(values: FloatArray, counts: IntArray) -> float:
+    # Not `@`: for arrays of this length BLAS would wake a thread on every core.
+    return float((values * counts).sum())
