@@ -185,6 +185,9 @@ def _faults(features: FeatureSet) -> Iterable[str]:
         if name in seen:
             yield f"two features are named {name!r}"
         seen.add(name)
+    entities = [e.name for e in features.entities]
+    for name in sorted({e for e in entities if entities.count(e) > 1}):
+        yield f"two entities are named {name!r}"
     if features.allowed_lateness_ms < 0:
         yield "allowed_lateness_ms is negative"
     for feature in features.features:

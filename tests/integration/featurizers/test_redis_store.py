@@ -145,6 +145,20 @@ def test_wrong_credentials_are_refused_and_no_message_holds_them(tmp_path: Path)
         server.stop()
 
 
+def test_a_server_that_cannot_serve_for_now_is_worth_another_try(
+    server: OwnValkey, store: RedisStore
+) -> None:
+    client = redis.Redis(port=server.port)
+    assert length(store, 1) == 1
+    client.replicaof("127.0.0.1", 1)
+    first, second = store.submit(request(2)), store.submit(request(3))
+    for pending in (first, second):
+        with pytest.raises(StoreUnavailable, match="READONLY"):
+            pending.result()
+    client.replicaof("NO", "ONE")
+    assert length(store, 2) == 2
+
+
 def test_a_worker_needs_the_rights_that_the_reference_names_and_no_others(
     server: OwnValkey, store: RedisStore
 ) -> None:

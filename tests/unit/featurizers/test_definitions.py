@@ -34,7 +34,7 @@ def test_every_fault_is_named_at_once() -> None:
         replace(MEAN, name="night"),
     )
     with pytest.raises(DefinitionError) as caught:
-        FeatureSet((CUSTOMER,), wrong, allowed_lateness_ms=-1)
+        FeatureSet((CUSTOMER, Entity("customer", "id")), wrong, allowed_lateness_ms=-1)
     for part in (
         "'Amount' is not a name",
         "the scale of 'amount' must be at least 1",
@@ -44,10 +44,11 @@ def test_every_fault_is_named_at_once() -> None:
         "length_ms > 0",
         "sum needs a value",
         "two features are named 'night'",
+        "two entities are named 'customer'",
         "allowed_lateness_ms is negative",
     ):
         assert part in str(caught.value)
-    assert len(caught.value.faults) == 9
+    assert len(caught.value.faults) == 10
 
 
 def test_a_fingerprint_stands_for_meaning_and_order() -> None:

@@ -56,6 +56,7 @@ def test_events_after_a_load_have_their_offline_features(
     as_of = split * STRIDE_MS
     store = MemoryStore(lambda: 0.0)
     whole = (facts(EVENTS, events), facts(LABELS, labels), known)
+    assert load_history(features, store, *whole, as_of_ms=-1) == 0
     load_history(features, store, *whole, as_of_ms=as_of)
     assert load_history(features, store, *whole, as_of_ms=as_of) == 0
 
