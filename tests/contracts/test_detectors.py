@@ -165,17 +165,27 @@ def test_adwin_cuts_where_it_did_when_this_was_written() -> None:
     assert detector.alarms[0] == first
 
 
-def test_adwin_takes_rises_in_small_steps_together_and_a_fall_for_normal() -> None:
+def levels(*by_five_days: float) -> list[Evaluation]:
+    """What ADWIN says of values around one level after the other, five days each."""
     rng = np.random.default_rng(7)
     detector = Adwin(AdwinConfig(increase=0.25, step_ms=6 * HOUR_MS))
-    times = np.arange(0, 30 * DAY_MS, DAY_MS // PER_DAY)
-    level = np.select(
-        [times < 5 * DAY_MS, times < 10 * DAY_MS, times < 15 * DAY_MS, times < 20 * DAY_MS],
-        [0.20, 0.23, 0.26, 0.20],
-        default=0.10,
-    )
-    found = run(detector, times, np.clip(rng.normal(level, 0.1), 0, 1))
-    days = [e.at_ms / DAY_MS for e in exceeded(found)]
+    times = np.arange(0, len(by_five_days) * 5 * DAY_MS, DAY_MS // PER_DAY)
+    level = np.array(by_five_days)[times // (5 * DAY_MS)]
+    return exceeded(run(detector, times, np.clip(rng.normal(level, 0.05), 0, 1)))
+
+
+def test_adwin_measures_from_the_fall_before_the_rise() -> None:
+    found = levels(0.40, 0.50, 0.20, 0.30)
+    days = [e.at_ms / DAY_MS for e in found]
+    assert 5 < days[0] < 6
+    assert not [day for day in days if 10.5 < day < 15]
+    assert found[-1].at_ms > 19 * DAY_MS
+    assert found[-1].baseline_mean == pytest.approx(0.20, abs=0.02)
+    assert found[-1].effect == pytest.approx(0.5, abs=0.05)
+
+
+def test_adwin_takes_rises_in_small_steps_together_and_a_fall_for_normal() -> None:
+    days = [e.at_ms / DAY_MS for e in levels(0.20, 0.23, 0.26, 0.20, 0.10, 0.10)]
     assert 10 < days[0] < 11.5
     assert 14.5 < days[-1] < 16
 
