@@ -15,8 +15,8 @@ from inference.model import ModelVersion
 from inference.triton import calls
 from inference.triton.channel import scorer_error
 
-# Above the second that Triton takes to say that the model's process is dead.
-ANSWER_DEADLINE_S = 3.0
+# Calls before it may each hold Triton for the second that it takes to call a process dead.
+ANSWER_DEADLINE_S = 10.0
 
 _DEAD_PROCESS = "is not healthy"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from pathlib import Path
 
 from deploy.stack.layout import Layout
@@ -25,6 +26,12 @@ class OwnTriton:
         """Returns when it answers."""
         self.url = f"127.0.0.1:{self._stack.up()['triton-grpc']}"
 
+    def supervise(self) -> None:
+        """Starts it again when it has ended by itself."""
+        if self._stack.status()[0].state == "crashed":
+            print("Triton ended by itself and is started again")
+            self.start()
+
     def kill(self) -> None:
         """Ends it as the kernel would when memory is short."""
         os.kill(self._pid(), signal.SIGKILL)
@@ -40,7 +47,11 @@ class OwnTriton:
 
     def freeze(self) -> None:
         """Stops it without ending it: connections stay, nobody answers."""
-        os.kill(self._pid(), signal.SIGSTOP)
+        pid = self._pid()
+        os.kill(pid, signal.SIGSTOP)
+        # On busy cores some threads still run, and answer, after the signal was sent.
+        while not all(_stopped(task) for task in Path(f"/proc/{pid}/task").iterdir()):
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         """Lets it go on."""
@@ -58,6 +69,10 @@ class OwnTriton:
         pid = self._stack.status()[0].pid
         assert pid is not None, "Triton does not run"
         return pid
+
+
+def _stopped(task: Path) -> bool:
+    return task.joinpath("stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def _arguments(process: Path) -> list[str]:

@@ -21,3 +21,4 @@ def own_triton(tmp_path: Path, stack_layout: Layout) -> Iterator[OwnTriton]:
     triton.start()
     yield triton
     triton.stop()
+    print("Triton's log ended with:", *triton.log().splitlines()[-30:], sep="\n")

