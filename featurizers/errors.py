@@ -4,9 +4,9 @@ FeatureError
   DefinitionError      a definition is wrong; all its faults are listed
   FactsError           records lack a field or key, or hold a number that cannot be kept exactly
   StoreError
-    StoreUnavailable   the store cannot be reached or does not answer in time (retriable)
-    StoreRefused       the store answered and said no: wrong credentials, no memory, no function
-    StoreFormatError   the store holds a log in a format this version does not know
+    StoreUnavailable   the store cannot be reached, answer in time, or take more (retriable)
+    StoreRefused       the store said no: wrong credentials, no right, no function (fatal)
+    StoreFormatError   a key of the store holds what this version cannot read
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from collections.abc import Sequence
 
 
 class FeatureError(Exception):
-    """Base of every error that `featurizers` raises."""
+    """Base of every error that `featurizers` raises.
+
+    `retriable`: the same again may succeed. `fatal`: no record is to blame and nothing can be
+    served until an operator acts, so a worker ends instead of setting records aside.
+    """
 
     retriable: bool = False
+    fatal: bool = False
 
 
 class DefinitionError(FeatureError):
@@ -41,7 +46,10 @@ class StoreError(FeatureError):
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot be reached, or gave no answer within its deadline. Trying again may help."""
+    """The store cannot be reached, gave no answer in time, is full, or cannot serve for now.
+
+    Trying again helps once the store is back or has room.
+    """
 
     retriable = True
 
@@ -56,4 +64,8 @@ class StoreRefused(StoreError):
 
 
 class StoreFormatError(StoreError):
-    """The store holds data of a format version this reader does not know."""
+    """A key of the store holds what this version did not write and cannot read.
+
+    Only records of that entity are concerned. The operator deletes the key, or finds out who else
+    writes into the store.
+    """

@@ -8,12 +8,13 @@ from typing import Any
 
 import redis
 
-from featurizers.errors import StoreError, StoreRefused, StoreUnavailable
+from featurizers.errors import StoreError, StoreFormatError, StoreRefused, StoreUnavailable
 
 _READ_BYTES = 1 << 20
 _PASSING = (
     *("LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "OOM"),
 )
+_NOT_OURS = ("HRFORMAT", "WRONGTYPE")
 
 
 class RedisConnection:
@@ -24,7 +25,8 @@ class RedisConnection:
     connection was given up: answers asked for before that never come.
 
     Raises `StoreUnavailable` (retriable) when the server cannot be reached, gives no answer in
-    time or cannot serve now, and `StoreRefused` when it says no. No message shows a password.
+    time or cannot serve now, `StoreFormatError` when a key holds what we did not write, and
+    `StoreRefused` when it says no. No message shows a password.
     """
 
     def __init__(self, url: str, *, connect_timeout_s: float, read_timeout_s: float) -> None:
@@ -65,6 +67,13 @@ class RedisConnection:
         self.lost += 1
         self._connection.disconnect()
 
+    def without_functions(self) -> StoreRefused:
+        """What to say when the functions were not deployed."""
+        return StoreRefused(
+            f"the store at {self.where} lacks Headrace's functions: load them with "
+            "`headrace prepare PIPELINE`"
+        )
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -80,14 +89,18 @@ class RedisConnection:
         except redis.RedisError as error:
             self.close()
             raise StoreUnavailable(f"the store at {self.where} does not answer: {error}") from None
+        except BaseException:  # half an exchange: later answers would go to the wrong commands
+            self.close()
+            raise
 
     def _refusal(self, error: redis.ResponseError) -> StoreError:
         text = f"{error.status_code or ''} {error}".strip()
         if text.startswith(_PASSING):
             return StoreUnavailable(f"the store at {self.where} cannot serve now: {text}")
-        if "Function not found" in text:
-            return StoreRefused(
-                f"the store at {self.where} lacks Headrace's functions: load them with "
-                "`headrace prepare PIPELINE`"
+        if any(sign in text for sign in _NOT_OURS):
+            return StoreFormatError(
+                f"the store at {self.where} holds a key this version cannot read: {text}"
             )
+        if "Function not found" in text:
+            return self.without_functions()
         return StoreRefused(f"the store at {self.where} refused: {text}")

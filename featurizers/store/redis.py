@@ -9,17 +9,14 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-import redis
-
-from featurizers.errors import StoreError, StoreFormatError, StoreRefused, StoreUnavailable
+from featurizers.errors import StoreError, StoreUnavailable
+from featurizers.store.connection import RedisConnection
 from featurizers.store.limits import MAX_ENTRIES
 from featurizers.store.port import Logs, Pending, Request
 from featurizers.store.wire import pack, unpack
 
 LIBRARY = "headrace_1"
 MAX_IN_FLIGHT = 4
-_READ_BYTES = 1 << 20
-_PASSING = ("LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,20 +71,11 @@ class RedisStore:
 
     def __init__(self, settings: RedisSettings) -> None:
         self._settings = settings
-        try:
-            pool = redis.ConnectionPool.from_url(
-                settings.url,
-                socket_connect_timeout=settings.connect_timeout_s,
-                socket_timeout=settings.read_timeout_s,
-                socket_read_size=_READ_BYTES,
-                protocol=2,
-                driver_info=None,
-            )
-        except ValueError as error:
-            raise StoreRefused(f"the store's URL cannot be used: {error}") from None
-        place = pool.connection_kwargs
-        self._where = f"{place.get('host', 'localhost')}:{place.get('port', 6379)}"
-        self._connection: Any = pool.make_connection()
+        self._connection = RedisConnection(
+            settings.url,
+            connect_timeout_s=settings.connect_timeout_s,
+            read_timeout_s=settings.read_timeout_s,
+        )
         self._in_flight: deque[_Sent] = deque()
 
     def submit(self, request: Request) -> Pending:
@@ -96,8 +84,8 @@ class RedisStore:
             self.read_until(self._in_flight[0])
         settings = self._settings
         command = pack(request, settings.namespace, max_entries=settings.max_entries)
-        with self._translated():
-            self._connection.send_packed_command([command])
+        with self._exchange():
+            self._connection.send(command)
         sent = _Sent(self, request)
         self._in_flight.append(sent)
         return sent
@@ -105,7 +93,7 @@ class RedisStore:
     def check(self) -> None:
         """Returns when the server is reachable and has Headrace's functions; else `StoreError`."""
         if not self._ask("FUNCTION", "LIST", "LIBRARYNAME", LIBRARY):
-            raise self._without_functions()
+            raise self._connection.without_functions()
 
     def deploy_functions(self) -> None:
         """Loads the functions that requests call, replacing those of the same version."""
@@ -114,73 +102,43 @@ class RedisStore:
 
     def close(self) -> None:
         """Closes the connection; requests in flight fail with `StoreUnavailable`."""
-        self._abandon(StoreUnavailable(f"the connection to the store at {self._where} was closed"))
+        self._connection.close()
+        self._fail_all(StoreUnavailable(f"the connection to {self._connection.where} was closed"))
 
     def read_until(self, wanted: _Sent) -> None:
         """Reads answers, oldest first, up to the wanted one."""
         while not wanted.done:
             try:
-                with self._translated():
-                    answer = self._connection.read_response(disable_decoding=True)
+                with self._exchange():
+                    answer = self._connection.receive()
             except StoreError as error:
                 if self._in_flight:  # a lost connection has failed them all already
                     self._settle(None, error)
             else:
                 self._settle(answer, None)
 
-    def _settle(self, answer: Any, error: StoreError | None) -> None:
-        sent = self._in_flight.popleft()
-        sent.answer, sent.error, sent.done = answer, error, True
-
-    def _abandon(self, error: StoreError) -> None:
-        self._connection.disconnect()
-        while self._in_flight:
-            self._settle(None, error)
-
     def _ask(self, *command: str) -> Any:
         while self._in_flight:
             self.read_until(self._in_flight[0])
-        with self._translated():
-            self._connection.send_command(*command)
-            return self._connection.read_response()
+        with self._exchange():
+            return self._connection.call(*command)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turns the driver's errors into ours; without a connection nothing in flight is left."""
+    def _exchange(self) -> Iterator[None]:
+        """Fails what is in flight when the connection is lost: its answers never come."""
+        lost = self._connection.lost
         try:
             yield
-        except (redis.AuthenticationError, redis.exceptions.AuthorizationError) as error:
-            refused = StoreRefused(
-                f"the store at {self._where} refused the credentials ({error}): "
-                "check user and password of its URL"
-            )
-            self._abandon(refused)
-            raise refused from None
-        except redis.ResponseError as error:
-            raise self._refusal(error) from None
-        except redis.RedisError as error:
-            lost = StoreUnavailable(f"the store at {self._where} does not answer: {error}")
-            self._abandon(lost)
-            raise lost from None
-        except BaseException:  # half an exchange: later answers would go to the wrong requests
-            self._abandon(StoreUnavailable(f"an exchange with {self._where} was interrupted"))
+        except BaseException as error:
+            if self._connection.lost != lost:
+                interrupted = StoreUnavailable(f"the exchange was interrupted: {error!r}")
+                self._fail_all(error if isinstance(error, StoreError) else interrupted)
             raise
 
-    def _refusal(self, error: redis.ResponseError) -> StoreError:
-        text = f"{error.status_code or ''} {error}".strip()
-        if "HRFORMAT" in text:
-            return StoreFormatError(
-                f"the store at {self._where} holds a log this version cannot read: {text}"
-            )
-        if text.startswith(_PASSING):
-            return StoreUnavailable(f"the store at {self._where} cannot serve now: {text}")
-        if "Function not found" in text:
-            return self._without_functions()
-        return StoreRefused(f"the store at {self._where} refused: {text}")
+    def _fail_all(self, error: StoreError) -> None:
+        while self._in_flight:
+            self._settle(None, error)
 
-    def _without_functions(self) -> StoreRefused:
-        return StoreRefused(
-            f"the store at {self._where} lacks the function library {LIBRARY}: "
-            "start it with `headrace up`, or load featurizers/store/functions.lua into it "
-            "(FUNCTION LOAD)"
-        )
+    def _settle(self, answer: Any, error: StoreError | None) -> None:
+        sent = self._in_flight.popleft()
+        sent.answer, sent.error, sent.done = answer, error, True
