@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
@@ -27,6 +28,9 @@ from streams.transport.worker import StreamWorker
 log = logging.getLogger(__name__)
 
 SHOW_EVERY_S = 1.0
+# A monitor has time: fewer, larger requests leave the broker to those that have not.
+PATIENCE_MS = 20
+FETCH_BYTES = 65_536
 
 
 def run_monitor(pipeline: Pipeline, settings: Settings, layout: Layout, name: str) -> int:
@@ -38,7 +42,11 @@ def run_monitor(pipeline: Pipeline, settings: Settings, layout: Layout, name: st
     registry = CollectorRegistry()
     metrics = MonitorMetrics(registry, pipeline=pipeline.name)
     store, connection = join_store(pipeline, settings)
-    transport = transport_settings(settings, group=group_of(pipeline, MONITOR), client=name)
+    transport = replace(
+        transport_settings(settings, group=group_of(pipeline, MONITOR), client=name),
+        linger_ms=PATIENCE_MS,
+        fetch_min_bytes=FETCH_BYTES,
+    )
     producer = BatchProducer(transport)
     monitor = build_monitor(
         pipeline.monitors,

@@ -6,6 +6,7 @@
 --   prefix p:<day>   hash  id -> packed prediction
 --   prefix l:<day>   hash  id -> packed label (rule and layout: online_learning/join_rows.py)
 
+local CHUNK = 1000            -- fields a command takes: Lua unpacks a few thousand at most
 local STAMP, VALUE_END, REVISION_END = 20, 28, 32
 local FIRST, CORRECTED, AGAIN, REPEATED, SUPERSEDED = 0, 1, 2, 3, 4
 
@@ -39,41 +40,87 @@ local function merge(stored, new)
   return new .. grown(revision) .. stamp, CORRECTED
 end
 
-local function known(days, day)
-  redis.call('HSETNX', days, day, 0)
+-- Rows of ARGV (prefix, then day, id, value for each) by day: where each row's day stands.
+local function by_day(argv)
+  local days, order = {}, {}
+  for i = 2, #argv, 3 do
+    local rows = days[argv[i]]
+    if not rows then
+      rows = {}
+      days[argv[i]], order[#order + 1] = rows, argv[i]
+    end
+    rows[#rows + 1] = i
+  end
+  return days, order
 end
 
--- ARGV: prefix, then day, id, prediction for each row. Reply: false, or {prediction, label or ''}.
+-- id -> what the hash holds of it (false: nothing), for the ids of some rows.
+local function fetch(key, argv, rows)
+  local found = {}
+  for first = 1, #rows, CHUNK do
+    local ids = {}
+    for r = first, math.min(first + CHUNK - 1, #rows) do ids[#ids + 1] = argv[rows[r] + 1] end
+    local values = redis.call('HMGET', key, unpack(ids))
+    for r, id in ipairs(ids) do found[id] = values[r] end
+  end
+  return found
+end
+
+local function store(key, fields)
+  for first = 1, #fields, 2 * CHUNK do
+    redis.call('HSET', key, unpack(fields, first, math.min(first + 2 * CHUNK - 1, #fields)))
+  end
+end
+
+-- ARGV: prefix, then day, id, value for each row. Reply: false, or {prediction, label or ''}.
 local function add_predictions(keys, argv)
-  local days, prefix, replies = keys[1], argv[1], {}
-  for i = 2, #argv, 3 do
-    local day, id, value = argv[i], argv[i + 1], argv[i + 2]
-    local label = redis.call('HGET', prefix .. 'l:' .. day, id)
-    known(days, day)
-    if redis.call('HSETNX', prefix .. 'p:' .. day, id, value) == 1 then
-      if label then redis.call('HINCRBY', days, day, 1) end
-      replies[#replies + 1] = label and {value, label} or false
-    else
-      replies[#replies + 1] = {redis.call('HGET', prefix .. 'p:' .. day, id), label or ''}
+  local prefix, replies = argv[1], {}
+  local days, order = by_day(argv)
+  for _, day in ipairs(order) do
+    local stored = fetch(prefix .. 'p:' .. day, argv, days[day])
+    local labels = fetch(prefix .. 'l:' .. day, argv, days[day])
+    local fields, joined = {}, 0
+    for _, i in ipairs(days[day]) do
+      local id, value = argv[i + 1], argv[i + 2]
+      local label = labels[id]
+      if stored[id] then
+        replies[(i + 1) / 3] = {stored[id], label or ''}
+      else
+        stored[id] = value
+        fields[#fields + 1] = id
+        fields[#fields + 1] = value
+        if label then joined = joined + 1 end
+        replies[(i + 1) / 3] = label and {value, label} or false
+      end
     end
+    store(prefix .. 'p:' .. day, fields)
+    redis.call('HINCRBY', keys[1], day, joined)
   end
   return replies
 end
 
 -- ARGV: prefix, then day, id, label for each row. Reply: {change, label, prediction or ''}.
 local function add_labels(keys, argv)
-  local days, prefix, replies = keys[1], argv[1], {}
-  for i = 2, #argv, 3 do
-    local day, id, new = argv[i], argv[i + 1], argv[i + 2]
-    local labels = prefix .. 'l:' .. day
-    local stored = redis.call('HGET', labels, id)
-    local kept, change = merge(stored, new)
-    known(days, day)
-    if kept ~= stored then redis.call('HSET', labels, id, kept) end
-    local prediction = false
-    if change <= AGAIN then prediction = redis.call('HGET', prefix .. 'p:' .. day, id) end
-    if change == FIRST and prediction then redis.call('HINCRBY', days, day, 1) end
-    replies[#replies + 1] = {change, kept, prediction or ''}
+  local prefix, replies = argv[1], {}
+  local days, order = by_day(argv)
+  for _, day in ipairs(order) do
+    local stored = fetch(prefix .. 'l:' .. day, argv, days[day])
+    local predictions = fetch(prefix .. 'p:' .. day, argv, days[day])
+    local fields, joined = {}, 0
+    for _, i in ipairs(days[day]) do
+      local id = argv[i + 1]
+      local kept, change = merge(stored[id], argv[i + 2])
+      if kept ~= stored[id] then
+        stored[id] = kept
+        fields[#fields + 1] = id
+        fields[#fields + 1] = kept
+      end
+      local prediction = change <= AGAIN and predictions[id]
+      if change == FIRST and prediction then joined = joined + 1 end
+      replies[(i + 1) / 3] = {change, kept, prediction or ''}
+    end
+    store(prefix .. 'l:' .. day, fields)
+    redis.call('HINCRBY', keys[1], day, joined)
   end
   return replies
 end

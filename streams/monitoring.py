@@ -55,6 +55,8 @@ class MonitorProcessor:
         self._encode = msgspec.json.Encoder().encode
         self._dead = DeadLetters(pipeline.topic("deadletters"), producer)
         self._fingerprint = pipeline.features.fingerprint()
+        # Bounded by the batches in flight.
+        self._announced: list[tuple[Deliveries, list[Alert]]] = []
 
     def process(self, batch: MicroBatch) -> None:
         """Join, judge, learn, watch; returns when all findings are sent."""
@@ -146,17 +148,22 @@ class MonitorProcessor:
                 value=self._encode(outcome),
                 deliveries=deliveries,
             )
-        for alert in output.alerts:
-            self._send_alert(alert, deliveries)
+        self._send_alerts(output.alerts, deliveries)
         self._observe(self._monitor, output)
 
-    def _send_alert(self, alert: Alert, deliveries: Deliveries) -> None:
-        self._producer.send(
-            self._pipeline.topic("alerts"),
-            key=alert.alert_id.encode(),
-            value=self._encode(alert),
-            deliveries=deliveries,
-        )
+    def _send_alerts(self, alerts: list[Alert], deliveries: Deliveries) -> None:
+        """Send alerts, and again those whose delivery failed: the monitor says each only once."""
+        failed = [a for earlier, sent in self._announced if earlier.error for a in sent]
+        self._announced = [(d, sent) for d, sent in self._announced if d.pending and not d.error]
+        for alert in (*failed, *alerts):
+            self._producer.send(
+                self._pipeline.topic("alerts"),
+                key=alert.alert_id.encode(),
+                value=self._encode(alert),
+                deliveries=deliveries,
+            )
+        if failed or alerts:
+            self._announced.append((deliveries, [*failed, *alerts]))
 
     def _outcomes(self, outcomes: OutcomeBatch) -> Iterator[Outcome]:
         names = self._monitor.learner_names

@@ -15,9 +15,9 @@ from streams.simulator.config import DEFAULT_STRENGTH, START_MS
 
 HISTORY_DAYS = 45
 TRAINING_DAYS = 7
-LIVE_DAYS = 25
-NEW_FRAUD_ON_DAY = 9
-AMOUNTS_ON_DAY = 17
+LIVE_DAYS = 21
+NEW_FRAUD_ON_DAY = 7
+AMOUNTS_ON_DAY = 14
 AMOUNT_SUBJECTS = ("amount", *(f"customer_avg_amount_{n}d" for n in (1, 7, 30)))
 LOSS_SUBJECTS = ("log_loss",)
 

@@ -35,6 +35,9 @@ class TransportSettings:
         Deadline for finishing what is in flight at a rebalance and at shutdown.
     queued_records, queued_kbytes
         Bounds of the driver's read-ahead, per partition and per process.
+    fetch_min_bytes
+        The broker answers a fetch when it has so much, or after 100 ms: 1 for the lowest latency,
+        more where throughput counts and every fetch is work for a busy broker.
     linger_ms
         How long the producer waits to fill a request.
     delivery_timeout_ms
@@ -66,6 +69,7 @@ class TransportSettings:
     drain_ms: int = 10_000
     queued_records: int = 20_000
     queued_kbytes: int = 65_536
+    fetch_min_bytes: int = 1
     linger_ms: int = 1
     delivery_timeout_ms: int = 30_000
     producer_queue_records: int = 100_000
@@ -102,7 +106,10 @@ class TransportSettings:
             "auto.offset.reset": self.start_at,
             "isolation.level": "read_committed",
             "fetch.wait.max.ms": 100,
+            "fetch.min.bytes": self.fetch_min_bytes,
             "fetch.error.backoff.ms": 100,
+            # The default, a second, is how long reading stops each time the read-ahead is full.
+            "fetch.queue.backoff.ms": 10,
             "queued.min.messages": self.queued_records,
             "queued.max.messages.kbytes": self.queued_kbytes,
         }
