@@ -96,6 +96,21 @@ class BatchProducer:
         """Records queued or in flight."""
         return 0 if self._client is None else len(self._client)
 
+    def connect(self, deadline_s: float) -> None:
+        """Make the client and let it learn brokers and leaders, which else the first record does.
+
+        An idempotent producer also asks for its id now: over a second on a broker just started.
+
+        Raises
+        ------
+        BrokerUnavailable
+            No broker answers within ``deadline_s``.
+        AuthenticationFailed
+            Credentials or permissions are refused.
+        """
+        with translated("starting the producer"):
+            self._connected().list_topics(timeout=deadline_s)
+
     def send(
         self,
         topic: str,

@@ -108,6 +108,7 @@ class StreamWorker:
         while not self._stop.is_set():
             try:
                 check_topics(self._settings, self._topics, deadline_s=2.0)
+                self._producer.connect(deadline_s=2.0)
             except BrokerUnavailable as failure:
                 if self._clock() - said_at >= 30.0:
                     said_at = self._clock()

@@ -33,6 +33,9 @@ class MemoryProducer(BatchProducer):
         self._fail_at = fail_at
         self._error = error
 
+    def connect(self, deadline_s: float) -> None:
+        del deadline_s
+
     def send(
         self,
         topic: str,
