@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from deploy.bootstrap import MONITOR, WORKER, feature_store, group_of, prepare
@@ -31,6 +34,7 @@ from streams.transport.topics import group_lag
 
 Say = Callable[[str], None]
 ROLES = {WORKER: ("events", "labels"), MONITOR: ("predictions", "labels")}
+HEADRACE = Path(sys.executable).with_name("headrace")
 CATCH_UP_S = 120.0
 LAG_POLL_S = 0.5
 
@@ -89,7 +93,7 @@ def play(
     processes = [DemoProcess(layout, role, reference) for role in ROLES]
     with started(processes, say):
         say("worker and monitor are ready; watch them live in another terminal:")
-        say(f"  HEADRACE_STATE_DIR={layout.state} headrace watch {reference}")
+        say(f"  HEADRACE_STATE_DIR={_near(layout.state)} {_near(HEADRACE)} watch {reference}")
         sent = _stream(pipeline, scenario, settings, on_tick)
         say(f"sent at {sent.events_per_s:,.0f} events/s; waiting for what is still under way")
         _wait_until_through(pipeline, settings, processes)
@@ -121,6 +125,11 @@ def report(
             "handbook_published": PUBLISHED,
         }
     return write_report(run, layout.reports, extra=figures)
+
+
+def _near(path: Path) -> str:
+    """The path as one would type it here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _stream(
