@@ -117,6 +117,42 @@ def test_bad_input_is_set_aside_with_its_reason_and_costs_its_neighbours_nothing
     assert len(predicted) + len(letters) == 2 * len(inputs)
 
 
+def test_repeated_events_and_labels_of_unknown_events(headrace: Headrace, trained: Case) -> None:
+    pipeline, now_ms = trained.pipeline, time.time_ns() // 1_000_000
+    label = {
+        "transaction_id": "never seen",
+        "event_time_ms": now_ms,
+        "customer_id": "c1",
+        "terminal_id": "t1",
+        "is_fraud": True,
+        "known_at_ms": now_ms,
+    }
+    twice = encoded(payment("twice", event_time_ms=now_ms))
+    other = encoded(payment("other", event_time_ms=now_ms + 1))
+    producer = BatchProducer(headrace.transport())
+    deliveries = Deliveries(producer)
+    messages = [
+        ("labels", encoded(label)),
+        ("labels", encoded(label | {"transaction_id": "twice"})),
+    ]
+    messages += [("events", value) for value in (twice, other, twice)]
+    for kind, value in messages:
+        topic = pipeline.topic(kind)
+        producer.send(topic, key=b"c1", value=value, deliveries=deliveries)
+    deliveries.wait(30)
+    headrace.start_ready("worker", trained.reference)
+    headrace.start_ready("monitor", trained.reference)
+    headrace.wait_through(pipeline, "worker", ["events", "labels"])
+    headrace.wait_through(pipeline, "monitor", ["predictions", "labels"])
+
+    first, _, again = sorted(headrace.predictions(pipeline), key=lambda p: p.source_offset)
+    assert (first.id, again.id) == ("twice", "twice")
+    assert (first.features, first.score) == (again.features, again.score)
+    assert ("repeated" in first.flags, "repeated" in again.flags) == (False, True)
+    assert {o.id for o in headrace.outcomes(pipeline)} == {"twice"}
+    assert headrace.dead_letters(pipeline) == []
+
+
 @pytest.mark.fault
 def test_killing_workers_loses_nothing_and_copies_are_equal(
     headrace: Headrace, trained: Case
