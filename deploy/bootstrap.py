@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 
 WORKER = "worker"
 MONITOR = "monitor"
+# Role -> the kinds of topics that it reads.
+READS: Mapping[str, tuple[str, ...]] = {
+    WORKER: ("events", "labels"),
+    MONITOR: ("predictions", "labels"),
+}
 # Everything keyed like the events has their partition count; alerts are few and compacted.
 SINGLE_PARTITION = frozenset({"alerts"})
 TOPIC_CONFIG: Mapping[str, Mapping[str, str]] = {"alerts": {"cleanup.policy": "compact"}}

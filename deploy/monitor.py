@@ -9,21 +9,17 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
-from deploy.bootstrap import MONITOR, group_of, join_store, model_repository, topic_spec, wall_ms
+from deploy.bootstrap import MONITOR, group_of, join_store, model_repository, wall_ms
 from deploy.endpoints import transport_settings
 from deploy.metrics.monitor import MonitorMetrics
-from deploy.metrics.server import serve_metrics
-from deploy.running import register
+from deploy.process import run_stream
 from deploy.settings import Settings
 from deploy.stack.layout import Layout
-from deploy.worker import not_ready, stalled
 from inference.repository import ModelRepository
 from online_learning.monitor import Monitor, MonitorOutput, build_monitor
 from streams.monitoring import MonitorProcessor
 from streams.pipeline import Pipeline
-from streams.transport.metrics import TransportMetrics
 from streams.transport.producer import BatchProducer
-from streams.transport.worker import StreamWorker
 
 log = logging.getLogger(__name__)
 
@@ -59,29 +55,19 @@ def run_monitor(pipeline: Pipeline, settings: Settings, layout: Layout, name: st
     processor = MonitorProcessor(
         pipeline, monitor, producer, observe=observer(metrics, time.monotonic), wall_ms=wall_ms
     )
-    worker = StreamWorker(
-        transport,
-        name=name,
-        topics=[topic_spec(pipeline, kind) for kind in ("predictions", "labels")],
-        processor=processor,
-        producer=producer,
-        metrics=TransportMetrics(registry),
-    )
-    with (
-        serve_metrics(
-            registry,
-            host=settings.metrics.host,
-            port=settings.metrics.port,
-            live=lambda: stalled(worker),
-            ready=lambda: not_ready(worker),
-        ) as server,
-        register(layout, MONITOR, pipeline.name, server.url),
-    ):
-        log.info("%s serves its metrics at %s", name, server.url)
-        try:
-            return worker.run()
-        finally:
-            connection.close()
+    try:
+        return run_stream(
+            pipeline,
+            MONITOR,
+            processor,
+            producer,
+            transport=transport,
+            registry=registry,
+            metrics=settings.metrics,
+            layout=layout,
+        )
+    finally:
+        connection.close()
 
 
 def observer(

@@ -12,10 +12,10 @@ from deploy.bootstrap import group_of, model_repository, wall_ms
 from deploy.endpoints import transport_settings
 from deploy.settings import Settings
 from featurizers.offline import compute
-from inference.local import LocalScorer
 from inference.model import DataRange, ModelMetadata, TrainedModel
 from inference.training import HeldOut, train
 from inference.triton.control import ModelControl
+from inference.triton.rollout import bring_into_service
 from streams.history import History, read_history
 from streams.pipeline import Pipeline
 from streams.topic_history import read_topics
@@ -90,13 +90,12 @@ def _publish(trained: TrainedModel, settings: Settings, say: Say) -> ModelMetada
     repository = model_repository(settings)
     metadata = repository.publish(trained)
     name, version = metadata.name, metadata.version
-    LocalScorer(repository.read(name, version)).warm()
-    serving = [v for v in (repository.champion(name),) if v is not None and v != version]
-    repository.serve(name, [*serving, version])
+    champion = repository.champion(name)
     control = ModelControl(settings.triton.url)
     try:
-        control.load(name)
-        control.wait_ready(name, version)
+        bring_into_service(
+            repository, control, name, version, beside=[] if champion is None else [champion]
+        )
     finally:
         control.close()
     repository.set_champion(name, version)

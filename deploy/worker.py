@@ -15,13 +15,11 @@ from deploy.bootstrap import (
     champion_scorer,
     feature_store,
     group_of,
-    topic_spec,
     wall_ms,
 )
 from deploy.endpoints import transport_settings
-from deploy.metrics.server import serve_metrics
 from deploy.metrics.worker import WorkerMetrics
-from deploy.running import register
+from deploy.process import run_stream
 from deploy.settings import Settings
 from deploy.stack.layout import Layout
 from featurizers.errors import StoreUnavailable
@@ -31,14 +29,11 @@ from inference.breaker import BreakerState
 from inference.fallback import FallbackScorer
 from streams.pipeline import Pipeline
 from streams.scoring import ScoredBatch, ScoringProcessor
-from streams.transport.metrics import TransportMetrics
 from streams.transport.producer import BatchProducer
-from streams.transport.worker import StreamWorker
 
 log = logging.getLogger(__name__)
 
 STORE_RETRY_S = 1.0
-STALLED_AFTER_S = 30.0
 
 
 def run_worker(pipeline: Pipeline, settings: Settings, layout: Layout, name: str) -> int:
@@ -63,30 +58,20 @@ def run_worker(pipeline: Pipeline, settings: Settings, layout: Layout, name: str
         observe=observer(metrics, scorer),
         wall_ms=wall_ms,
     )
-    worker = StreamWorker(
-        transport,
-        name=name,
-        topics=[topic_spec(pipeline, kind) for kind in ("events", "labels")],
-        processor=processor,
-        producer=producer,
-        metrics=TransportMetrics(registry),
-    )
-    with (
-        serve_metrics(
-            registry,
-            host=settings.metrics.host,
-            port=settings.metrics.port,
-            live=lambda: stalled(worker),
-            ready=lambda: not_ready(worker),
-        ) as server,
-        register(layout, WORKER, pipeline.name, server.url),
-    ):
-        log.info("%s serves its metrics at %s", name, server.url)
-        try:
-            return worker.run()
-        finally:
-            scorer.close()
-            store.close()
+    try:
+        return run_stream(
+            pipeline,
+            WORKER,
+            processor,
+            producer,
+            transport=transport,
+            registry=registry,
+            metrics=settings.metrics,
+            layout=layout,
+        )
+    finally:
+        scorer.close()
+        store.close()
 
 
 def wait_for_store(store: FeatureStore) -> None:
@@ -148,14 +133,3 @@ def observer(
         metrics.lag_seconds(float(scored.broker_ms[-1]) / 1000)
 
     return observe
-
-
-def stalled(worker: StreamWorker) -> dict[str, str]:
-    """What /live says: the loop must turn."""
-    seconds = worker.seconds_since_turn
-    return {"loop": f"has not turned for {seconds:.0f} s"} if seconds > STALLED_AFTER_S else {}
-
-
-def not_ready(worker: StreamWorker) -> dict[str, str]:
-    """What /ready says: partitions must be assigned."""
-    return {} if worker.assigned else {"kafka": "no partition is assigned"}

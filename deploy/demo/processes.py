@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from deploy.stack.layout import FETCHED_VARIABLE, STATE_VARIABLE, Layout
 from deploy.stack.process import Command, ServiceProcess
 
 READY_S = 60.0
+ANSWER_S = 5.0
 STOP_S = 20.0
 POLL_S = 0.1
 TAIL_LINES = 20
@@ -68,9 +68,10 @@ class DemoProcess:
         if found is None:
             return False
         try:
-            with urllib.request.urlopen(found.metrics_url.replace("/metrics", "/ready")):  # noqa: S310 - our own loopback address
+            url = found.metrics_url.replace("/metrics", "/ready")
+            with urllib.request.urlopen(url, timeout=ANSWER_S):  # noqa: S310 - our own process
                 return True
-        except (urllib.error.URLError, OSError):
+        except OSError:
             return False
 
     def _failed(self, reason: str) -> ServiceFailed:

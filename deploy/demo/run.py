@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deploy.bootstrap import MONITOR, WORKER, feature_store, group_of, prepare
+from deploy.bootstrap import READS, feature_store, group_of, prepare
 from deploy.demo.processes import DemoProcess, started
 from deploy.demo.published import PUBLISHED, handbook_figures
 from deploy.demo.scenario import Scenario
@@ -33,7 +33,6 @@ from streams.transport.reader import read_topic
 from streams.transport.topics import group_lag
 
 Say = Callable[[str], None]
-ROLES = {WORKER: ("events", "labels"), MONITOR: ("predictions", "labels")}
 HEADRACE = Path(sys.executable).with_name("headrace")
 CATCH_UP_S = 120.0
 LAG_POLL_S = 0.5
@@ -47,7 +46,7 @@ def demo_layout(layout: Layout) -> Layout:
 @contextmanager
 def fresh_stack(layout: Layout, say: Say) -> Iterator[Settings]:
     """Servers without data while the block runs; whatever an earlier demo left is removed."""
-    processes = [DemoProcess(layout, role, "") for role in ROLES]
+    processes = [DemoProcess(layout, role, "") for role in READS]
     stack = local_stack(layout, say)
     for process in processes:
         process.stop()
@@ -90,7 +89,7 @@ def play(
     )
     store.close()
     say(f"{entries:,} entries of history are in the feature store")
-    processes = [DemoProcess(layout, role, reference) for role in ROLES]
+    processes = [DemoProcess(layout, role, reference) for role in READS]
     with started(processes, say):
         say("worker and monitor are ready; watch them live in another terminal:")
         say(f"  HEADRACE_STATE_DIR={_near(layout.state)} {_near(HEADRACE)} watch {reference}")
@@ -153,7 +152,7 @@ def _wait_until_through(
 ) -> None:
     give_up_at = time.monotonic() + CATCH_UP_S
     for process in processes:
-        topics = [pipeline.topic(kind) for kind in ROLES[process.role]]
+        topics = [pipeline.topic(kind) for kind in READS[process.role]]
         transport = transport_settings(
             settings, group=group_of(pipeline, process.role), client="headrace-demo"
         )
