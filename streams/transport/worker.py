@@ -186,7 +186,8 @@ async def _first_of(*events: asyncio.Event, deadline_s: float | None = None) -> 
 
 
 def _report(name: str, failure: Exception) -> None:
-    if isinstance(failure, StreamError):
+    # What any of our packages raises on purpose says whether it is retriable; a bug does not.
+    if isinstance(getattr(failure, "retriable", None), bool):
         log.error("%s stops: %s", name, failure)
     else:
         log.error("%s stops: %s", name, failure, exc_info=failure)

@@ -112,12 +112,35 @@ def test_no_champion(headrace: Headrace, case: Case) -> None:
 
 
 def test_a_store_without_functions(headrace: Headrace, trained: Case) -> None:
+    address = _flush_functions(headrace)
+    ends_saying(headrace.start("worker", trained.reference), address, "headrace prepare")
+
+
+def test_functions_that_vanish_end_a_monitor_without_losing_anything(
+    headrace: Headrace, trained: Case
+) -> None:
+    data = ("--data", str(trained.file), "--from", "2026-02-10", "--max-events", "20")
+    headrace.do("replay", trained.reference, *data, "--no-labels")
+    worker = headrace.start_ready("worker", trained.reference)
+    headrace.wait_through(trained.pipeline, "worker", ["events"])
+    assert worker.stop() == 0
+    _flush_functions(headrace)
+    ends_saying(headrace.start("monitor", trained.reference), "headrace prepare")
+    assert headrace.dead_letters(trained.pipeline) == []
+    headrace.do("prepare", trained.reference)
+    monitor = headrace.start_ready("monitor", trained.reference)
+    headrace.wait_through(trained.pipeline, "monitor", ["predictions"])
+    assert monitor.stop() == 0
+
+
+def _flush_functions(headrace: Headrace) -> str:
+    """Removes every function from the store; returns its address."""
     address = headrace.layout.addresses.read_text().partition("redis://")[2].partition("/0")[0]
     host, _, port = address.partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(b"FUNCTION FLUSH\r\n")
         assert connection.recv(16) == b"+OK\r\n"
-    ends_saying(headrace.start("worker", trained.reference), address, "headrace prepare")
+    return address
 
 
 @pytest.mark.parametrize(
