@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from streams.records import DeadLetter
-from streams.rejection import Rejected
+from streams.rejection import ATTEMPT_HEADER, Rejected
 from streams.transport.batch import Headers, KafkaRecord
 from streams.transport.producer import BatchProducer, Deliveries
 
@@ -17,7 +17,14 @@ VALUE_BYTES_HEADER = "headrace-value-bytes"
 KEY_BYTES_HEADER = "headrace-key-bytes"
 DROPPED_HEADERS_HEADER = "headrace-dropped-headers"
 OWN_HEADERS = frozenset(
-    (REASON_HEADER, STAGE_HEADER, VALUE_BYTES_HEADER, KEY_BYTES_HEADER, DROPPED_HEADERS_HEADER)
+    (
+        REASON_HEADER,
+        STAGE_HEADER,
+        VALUE_BYTES_HEADER,
+        KEY_BYTES_HEADER,
+        DROPPED_HEADERS_HEADER,
+        ATTEMPT_HEADER,
+    )
 )
 
 # Base64 makes 3 bytes 4, and a topic takes 1,048,588 bytes unless told otherwise: the largest

@@ -15,6 +15,7 @@ from streams.transport.batch import KafkaRecord
 
 DECODE = "decode"
 STAGES = (DECODE, "features", "score", "publish")
+ATTEMPT_HEADER = "headrace-attempt"
 
 # A published contract (docs/reference/records.md): codes are added, never renamed.
 REASONS = {
@@ -36,6 +37,7 @@ REASONS = {
 }
 
 _MESSAGE_CHARACTERS = 300
+_ATTEMPT = re.compile(rb"[1-9][0-9]{0,8}")
 _FIELD = re.compile(r" - at `(?:key in )?\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
 _WRONG_TYPE = re.compile(r"^Expected `[^`]*`, got `|^Invalid value ")
@@ -55,10 +57,14 @@ class Rejected:
     reason: str
     message: str
     field: str | None = None
-    attempts: int = 1
+
+    @property
+    def attempts(self) -> int:
+        """Which attempt at the record failed: 1, or what the replay that sent it again says."""
+        return _attempt(self.record)
 
     @classmethod
-    def because(cls, record: KafkaRecord, error: Exception, attempts: int = 1) -> Rejected:
+    def because(cls, record: KafkaRecord, error: Exception) -> Rejected:
         """Reject `record` for an error of any package.
 
         The stage and reason are the error's own where it has them; otherwise the stage is that of
@@ -66,11 +72,9 @@ class Rejected:
         """
         if isinstance(error, DecodeError):
             stage, reason, field = DECODE, error.reason, error.field
-            return cls(record, stage, reason, error.message, field, attempts)
+            return cls(record, stage, reason, error.message, field)
         message = shortened(str(error) or type(error).__name__)
-        return cls(
-            record, _stage(error), _snake_case(type(error).__name__), message, None, attempts
-        )
+        return cls(record, _stage(error), _snake_case(type(error).__name__), message)
 
 
 def refusal(error: Exception, value: bytes) -> DecodeError:
@@ -96,6 +100,14 @@ def shortened(message: str) -> str:
     if len(message) <= _MESSAGE_CHARACTERS:
         return message
     return message[: _MESSAGE_CHARACTERS - 3] + "..."
+
+
+def _attempt(record: KafkaRecord) -> int:
+    """The attempt that the record's last such header states; anyone may have written it."""
+    stated = [content for name, content in record.headers() or () if name == ATTEMPT_HEADER]
+    if stated and _ATTEMPT.fullmatch(stated[-1] or b""):
+        return int(stated[-1])
+    return 1
 
 
 def _invalid(message: str) -> DecodeError:

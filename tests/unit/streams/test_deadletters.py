@@ -20,7 +20,7 @@ from streams.deadletters import (
 )
 from streams.errors import DecodeError, RecordTooLarge
 from streams.records import DeadLetter
-from streams.rejection import Rejected
+from streams.rejection import ATTEMPT_HEADER, Rejected
 from tests.adapters.records import Record
 
 TOPIC_LIMIT_BYTES = 1_048_588
@@ -87,6 +87,17 @@ def test_whatever_the_record_measures_the_dead_letter_fits_into_its_topic() -> N
 def test_any_error_becomes_a_stage_and_a_reason(
     error: Exception, stage: str, reason: str, field: str | None
 ) -> None:
-    letter = Rejected.because(Record(b"", b""), error, attempts=3)
+    letter = Rejected.because(Record(b"", b""), error)
     assert (letter.stage, letter.reason, letter.field) == (stage, reason, field)
-    assert (letter.message, letter.attempts) == ("no", 3)
+    assert letter.message == "no"
+
+
+@pytest.mark.parametrize(
+    ("stated", "attempts"),
+    [([], 1), ([b"3"], 3), ([b"2", b"7"], 7), ([b"-1"], 1), ([b"0"], 1), ([b""], 1), ([b"x9"], 1)],
+)
+def test_the_attempt_is_the_one_that_the_record_says(stated: list[bytes], attempts: int) -> None:
+    record = Record(b"", b"", headers=[(ATTEMPT_HEADER, content) for content in stated])
+    message = dead_letter(rejected(record), failed_at_ms=1)
+    assert msgspec.json.decode(message.value, type=DeadLetter).attempts == attempts
+    assert ATTEMPT_HEADER not in dict(message.headers)
