@@ -54,7 +54,6 @@ class StoreSettings(_Section):
 
     url: SecretStr = Field(SecretStr(""), description="redis://[user:password@]host:port/db")
     timeout_ms: int = Field(2_000, ge=10, description="deadline of one call")
-    shards: int = Field(1, ge=1, le=256, description="hash tags that entities are spread over")
 
 
 class TritonSettings(_Section):
