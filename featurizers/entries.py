@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from featurizers.definitions import LABELS
 from featurizers.facts import Facts
-from featurizers.kernel import LogRows, group
+from featurizers.grouping import group
+from featurizers.kernel import LogRows
 from featurizers.layout import EntityLayout
 from featurizers.store.port import EntityEntries, EntityLogs
 

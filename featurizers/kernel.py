@@ -9,57 +9,24 @@ are those of the last division.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from featurizers.compiled import compiled, frozen, inlined
+from featurizers.grouping import group
 from featurizers.layout import SOURCE_BITS, SOURCE_MASK
 from featurizers.plan import COUNT, MEAN, PlanArrays, WindowPlan
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def _compiled(function: Function) -> Function:
-    return _jit(function, {"nogil": True})
-
-
-def _inlined(function: Function) -> Function:
-    # A call that passes arrays costs more than what these functions do.
-    return _jit(function, {"nogil": True, "inline": "always"})
-
-
-def _jit(function: Function, options: dict[str, Any]) -> Function:
-    try:
-        compiled: Function = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to write a cache: a read-only installation compiles at start
-        compiled = numba.njit(**options)(function)
-    return compiled
-
-
-@_compiled
-def _group(codes: Ints, n_groups: int) -> tuple[Ints, Ints]:
-    starts = np.zeros(n_groups + 1, np.int64)
-    for code in codes:
-        starts[code + 1] += 1
-    for g in range(n_groups):
-        starts[g + 1] += starts[g]
-    cursor = starts[:-1].copy()
-    order = np.empty(len(codes), np.int64)
-    for i in range(len(codes)):
-        order[cursor[codes[i]]] = i
-        cursor[codes[i]] += 1
-    return order, starts
-
-
-@_inlined
+@inlined
 def _upper_bound(ascending: Ints, n: int, limit: int) -> int:
     low, high = 0, n
     while low < high:
@@ -101,7 +68,7 @@ class _Split(NamedTuple):
     lowest: Ints
 
 
-@_inlined
+@inlined
 def _room(plan: PlanArrays, longest: int) -> _Split:
     shape = (plan.n_sources, longest + 1)
     return _Split(
@@ -115,7 +82,7 @@ def _room(plan: PlanArrays, longest: int) -> _Split:
     )
 
 
-@_inlined
+@inlined
 def _split(plan: PlanArrays, words: Ints, start: int, length: int, split: _Split) -> None:
     split.sizes[:] = 0
     split.ascending[:] = True
@@ -139,7 +106,7 @@ def _split(plan: PlanArrays, words: Ints, start: int, length: int, split: _Split
             _bracket(source, split)
 
 
-@_inlined
+@inlined
 def _bracket(source: int, split: _Split) -> None:
     n, times = split.sizes[source], split.times[source]
     highest, lowest = split.highest[source], split.lowest[source]
@@ -149,7 +116,7 @@ def _bracket(source: int, split: _Split) -> None:
         lowest[n - 1 - i] = min(lowest[n - i], times[n - 1 - i])
 
 
-@_inlined
+@inlined
 def _cut(
     plan: PlanArrays, split: _Split, source: int, limit: int, visible: int, totals: Ints
 ) -> int:
@@ -171,7 +138,7 @@ def _cut(
     return count
 
 
-@_inlined
+@inlined
 def _values(plan: PlanArrays, counts: Ints, totals: Ints, out: Floats) -> None:
     for f in range(len(plan.features)):
         upper, lower, total = plan.features[f, 1], plan.features[f, 2], plan.features[f, 3]
@@ -187,7 +154,7 @@ def _values(plan: PlanArrays, counts: Ints, totals: Ints, out: Floats) -> None:
         out[plan.features[f, 4]] = value
 
 
-@_compiled
+@compiled
 def _windows(
     plan: PlanArrays, logs: _Logs, rows: _Rows, first_key: int, last_key: int, out: Floats
 ) -> None:
@@ -233,24 +200,13 @@ class LogRows:
     times_ms: Ints
 
 
-def group(codes: Ints, n_groups: int) -> tuple[Ints, Ints]:
-    """A stable counting sort: the order of the rows by code, and where each code's rows start.
-
-    Returns int64[n] and int64[n_groups + 1]. Every code is in `range(n_groups)`.
-    """
-    order, starts = _group(_frozen(codes), n_groups)
-    return order, starts
-
-
 def fill_windows(plan: WindowPlan, rows: LogRows, out: Floats, *, threads: int = 1) -> None:
     """Writes the window features of every row into the plan's columns of `out` (float64[n, f])."""
     if len(rows.keys) == 0:
         return
     order, row_starts = group(rows.keys, len(rows.starts))
-    logs = _Logs(_frozen(rows.words), _frozen(rows.starts), _frozen(rows.lengths))
-    wanted = _Rows(
-        _frozen(order), _frozen(row_starts), _frozen(rows.positions), _frozen(rows.times_ms)
-    )
+    logs = _Logs(frozen(rows.words), frozen(rows.starts), frozen(rows.lengths))
+    wanted = _Rows(frozen(order), frozen(row_starts), frozen(rows.positions), frozen(rows.times_ms))
     if threads == 1:
         _windows(plan.arrays, logs, wanted, 0, len(rows.starts), out)
         return
@@ -273,10 +229,3 @@ def _shares(lengths: Ints, n: int) -> list[int]:
     total = np.cumsum(lengths)
     wanted = [total[-1] * i / n for i in range(1, n)]
     return [0, *(int(np.searchsorted(total, w)) for w in wanted), len(lengths)]
-
-
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """A read-only contiguous view: live words are read-only, and one type means one compilation."""
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view

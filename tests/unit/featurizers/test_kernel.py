@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numba.core.caching import CacheImpl
 
-from featurizers import kernel
+from featurizers import grouping, kernel
+from featurizers.compiled import compiled
 from featurizers.definitions import EVENTS, Aggregation, FeatureSet, Window, WindowFeature, days
 from featurizers.facts import Facts
 from featurizers.offline import compute
@@ -70,7 +71,7 @@ def test_a_long_disordered_log_is_not_scanned_for_every_row() -> None:
 
 def test_nothing_is_compiled_at_the_first_batch() -> None:
     online = OnlineFeatures(SET, MemoryStore(lambda: 0.0), lambda: 0.0)
-    functions: list[Any] = [kernel._windows, kernel._group]
+    functions: list[Any] = [kernel._windows, grouping._group]
     known = [list(f.signatures) for f in functions]
     facts = one_customer(np.arange(3, dtype=np.int64), np.ones(3))
     online.submit(facts).result()
@@ -85,7 +86,7 @@ def test_an_installation_that_cannot_be_written_to_computes_all_the_same(
     monkeypatch.setattr(CacheImpl, "_locator_classes", [])
     with pytest.raises(RuntimeError, match="no locator"):
         numba.njit(cache=True)(_twice)
-    assert kernel._compiled(_twice)(21) == 42
+    assert compiled(_twice)(21) == 42
 
 
 def _twice(number: int) -> int:
