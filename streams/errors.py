@@ -10,6 +10,7 @@
     ├── RecordTooLarge                     one record exceeds the broker's limit
     ├── NotAssigned                        the partition belongs to another worker by now
     ├── TransportBroken                    this process cannot go on; restart it
+    ├── SelectionTooLarge                  more dead letters than one command holds
     └── DecodeError                        one record's bytes are not what the topic promises
 
 ``retriable`` says whether doing the same thing again later can succeed. Exceptions of the
@@ -58,6 +59,10 @@ class NotAssigned(StreamError):
 
 class TransportBroken(StreamError):
     """The client cannot go on: fenced, misused, or pinned to another Faust. Restart the process."""
+
+
+class SelectionTooLarge(StreamError):
+    """More dead letters than are held in memory at once. Choose fewer, by time or by reason."""
 
 
 class DecodeError(StreamError):

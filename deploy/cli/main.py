@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("deploy.cli.worker", "turn events into predictions"),
     "monitor": ("deploy.cli.worker", "join labels, keep metrics, learn, detect drift, alert"),
     "replay": ("deploy.cli.replay", "send a data file through a pipeline's topics"),
+    "dlq": ("deploy.cli.dlq", "list, show, replay or purge the records that were set aside"),
     "watch": ("deploy.cli.watch", "live view of what runs"),
     "report": ("deploy.cli.report", "write the HTML report of what the topics hold"),
     "demo": ("deploy.cli.demo", "everything at once: from nothing to a report"),

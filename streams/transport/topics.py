@@ -96,6 +96,48 @@ def start_offsets(
     return _Admin(settings).offsets(partitions, OffsetSpec.earliest(), deadline_s)
 
 
+def offsets_at(
+    settings: TransportSettings,
+    partitions: Sequence[TopicPartition],
+    time_ms: int,
+    *,
+    deadline_s: float = 10.0,
+) -> dict[TopicPartition, int]:
+    """Offset of the first record of each partition with this Kafka timestamp or a later one.
+
+    The offset after the last record where there is none.
+    """
+    admin = _Admin(settings)
+    ends = admin.offsets(partitions, OffsetSpec.latest(), deadline_s)
+    found = admin.offsets(partitions, OffsetSpec.for_timestamp(time_ms), deadline_s)
+    return {at: offset if offset >= 0 else ends[at] for at, offset in found.items()}
+
+
+def delete_before(
+    settings: TransportSettings,
+    offsets: Mapping[TopicPartition, int],
+    *,
+    deadline_s: float = 30.0,
+) -> None:
+    """Delete the records before an offset of each partition, for good.
+
+    Raises
+    ------
+    TransportBroken
+        An offset lies beyond the end of its partition, or the topic is compacted only.
+    """
+    client = _Admin(settings).client
+    wanted = [DriverPartition(at.topic, at.partition, offset) for at, offset in offsets.items()]
+    if not wanted:
+        return
+    with translated("deleting records"):
+        futures = client.delete_records(
+            wanted, request_timeout=deadline_s, operation_timeout=deadline_s
+        )
+        for future in futures.values():
+            future.result()
+
+
 def committed_offsets(
     settings: TransportSettings,
     partitions: Sequence[TopicPartition],
