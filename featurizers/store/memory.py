@@ -64,6 +64,15 @@ class MemoryStore:
         logs = tuple(self._apply(part) for part in request)
         return _Done(Logs(logs, self._cut_by_size))
 
+    def read(self, layout: EntityLayout, key: str) -> Ints | None:
+        """A copy of a log, int64[n, layout.width]; None where there is none (any more)."""
+        log = self._logs.get((layout.entity, layout.version, key))
+        if log is None or log.expires_at_s <= self._clock():
+            return None
+        entries: Ints = np.array(log.entries, dtype=np.int64).reshape(-1, layout.width)
+        entries.flags.writeable = False
+        return entries
+
     def check(self) -> None:
         """Memory is always there."""
 

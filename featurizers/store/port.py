@@ -101,6 +101,14 @@ class FeatureStore(Protocol):
         """Sends a request and returns without waiting for the answer. Raises `StoreError`."""
         ...
 
+    def read(self, layout: EntityLayout, key: str) -> Ints | None:
+        """A log as it stands, int64[n, layout.width] in arrival order; None where there is none.
+
+        For looking, not for serving: nothing changes, neither the log nor its time to live. The
+        array is read-only. Raises `StoreError`.
+        """
+        ...
+
     def check(self) -> None:
         """Returns when the store is reachable and can serve requests; else raises `StoreError`."""
         ...

@@ -10,13 +10,15 @@ from importlib.resources import files
 from typing import Any
 
 from featurizers.errors import StoreError, StoreUnavailable
+from featurizers.layout import EntityLayout
 from featurizers.store.connection import RedisConnection
 from featurizers.store.limits import MAX_ENTRIES
-from featurizers.store.port import Logs, Pending, Request
-from featurizers.store.wire import pack, unpack
+from featurizers.store.port import Ints, Logs, Pending, Request
+from featurizers.store.wire import keys_pattern, log_key, pack, unpack, unpack_log
 
 LIBRARY = "headrace_1"
 MAX_IN_FLIGHT = 4
+SCAN_KEYS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,26 @@ class RedisStore:
         self._in_flight.append(sent)
         return sent
 
+    def read(self, layout: EntityLayout, key: str) -> Ints | None:
+        """A log as it stands, by a plain GET: nothing changes. Raises `StoreError`."""
+        place = log_key(self._settings.namespace, layout, key)
+        log = self._ask("GET", place)
+        return None if log is None else unpack_log(layout, log, place.decode("utf-8", "replace"))
+
+    def remove_all(self) -> int:
+        """Removes every log of the namespace, and no other key; how many there were.
+
+        For trials that wrote under a namespace of their own. Looks through all keys of the server,
+        some at a time, so that others are served in between. Raises `StoreError`.
+        """
+        pattern, cursor, removed = keys_pattern(self._settings.namespace), b"0", 0
+        while True:
+            cursor, keys = self._ask("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_KEYS)
+            if keys:
+                removed += self._ask("UNLINK", *keys)
+            if cursor == b"0":
+                return removed
+
     def check(self) -> None:
         """Returns when the server is reachable and has Headrace's functions; else `StoreError`."""
         if not self._ask("FUNCTION", "LIST", "LIBRARYNAME", LIBRARY):
@@ -117,7 +139,7 @@ class RedisStore:
             else:
                 self._settle(answer, None)
 
-    def _ask(self, *command: str) -> Any:
+    def _ask(self, *command: str | bytes | int) -> Any:
         while self._in_flight:
             self.read_until(self._in_flight[0])
         with self._exchange():

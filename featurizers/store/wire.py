@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from featurizers.errors import StoreFormatError
 from featurizers.layout import FORMAT, EntityLayout
 from featurizers.store.port import (
     MAX_ENTRIES_PER_KEY,
@@ -24,6 +26,17 @@ HEADER_WORDS = 1
 def key_prefix(namespace: str, layout: EntityLayout) -> bytes:
     """The part of a key before the entity's own key; braces make a namespace one cluster slot."""
     return f"hr{FORMAT}:{{{namespace}}}:{layout.entity}.{layout.version}:".encode()
+
+
+def log_key(namespace: str, layout: EntityLayout, key: str) -> bytes:
+    """The store's key of one log."""
+    return key_prefix(namespace, layout) + key.encode("utf-8", "surrogatepass")
+
+
+def keys_pattern(namespace: str) -> bytes:
+    """The glob that matches every key of a namespace, whatever characters its name has."""
+    literal = re.sub(r"([\\*?\[\]^])", r"\\\1", namespace)
+    return f"hr{FORMAT}:{{{literal}}}:*".encode()
 
 
 def pack(request: Request, namespace: str, *, max_entries: int) -> bytes:
@@ -46,6 +59,20 @@ def pack(request: Request, namespace: str, *, max_entries: int) -> bytes:
         ]
     command = [b"FCALL", FUNCTION, b"%d" % len(keys), *keys, *arguments]
     return b"*%d\r\n" % len(command) + b"".join([b"$%d\r\n%b\r\n" % (len(a), a) for a in command])
+
+
+def unpack_log(layout: EntityLayout, log: bytes, where: str) -> Ints:
+    """int64[n, layout.width], the entries of a whole log as the store keeps it; read-only.
+
+    Raises `StoreFormatError`, naming `where` it stands, for what this version did not write.
+    """
+    body = len(log) - 8 * HEADER_WORDS
+    if log[:4] != b"HR" + bytes((FORMAT, layout.width)) or body < 0 or body % layout.width_bytes:
+        raise StoreFormatError(
+            f"the log at {where} is not of format {FORMAT} with {layout.width} words an entry: "
+            "delete the key, or find out who else writes into the store"
+        )
+    return np.frombuffer(log, "<i8", offset=8 * HEADER_WORDS).reshape(-1, layout.width)
 
 
 def unpack(request: Request, answer: Sequence[Any]) -> Logs:

@@ -218,6 +218,28 @@ def test_a_log_that_grows_too_long_loses_its_oldest_and_says_so(store: FeatureSt
     assert len(kept) == MAX_ENTRIES * 3 // 4 + 16
 
 
+def test_reading_a_log_changes_nothing(store: FeatureStore) -> None:
+    assert store.read(CUSTOMER, "a") is None
+    ask(store, {"a": [event(1, value=7), event(2, NOW_MS - 5)], "b": [event(3)]})
+    for _ in range(2):
+        entries_read = store.read(CUSTOMER, "a")
+        assert entries_read is not None
+        assert entries_read.tolist() == [[NOW_MS << 3, 1, 7], [NOW_MS - 5 << 3, 2, 0]]
+        assert not entries_read.flags.writeable
+    assert store.read(CUSTOMER, "c") is None
+    assert store.read(TERMINAL, "a") is None
+    logs = ask(store, {"a": [event(4)], "c": [event(5)]})
+    assert logs.lengths.tolist() == [3, 1]
+
+
+def test_reading_waits_for_what_was_sent_before(store: FeatureStore) -> None:
+    pending = store.submit([entries(CUSTOMER, {"a": [event(1)]})])
+    entries_read = store.read(CUSTOMER, "a")
+    assert entries_read is not None
+    assert entries_read[:, 1].tolist() == [1]
+    assert pending.result().entities[0].positions.tolist() == [1]
+
+
 numbers = st.tuples(
     st.integers(-days(40), days(40)).map(lambda t: NOW_MS + t),
     st.sampled_from((EVENT, LABEL)),

@@ -200,6 +200,8 @@ def test_a_log_of_another_format_is_refused_and_left_alone(
     client.set(KEY, found)
     with pytest.raises(StoreFormatError, match="customer"):
         length(store, 1)
+    with pytest.raises(StoreFormatError, match="customer"):
+        store.read(CUSTOMER, "a")
     assert client.get(KEY) == found
     client.delete(KEY)
     assert length(store, 1) == 1
@@ -235,6 +237,36 @@ def test_a_log_lives_as_long_as_windows_reach_and_is_refreshed_daily(
     client.setrange(KEY, 4, b"\1\0\0\0")
     assert length(store, 3) == 3
     assert client.pttl(KEY) > days(11) - 60_000
+
+
+def test_reading_a_log_leaves_its_time_to_live_alone(server: OwnValkey, store: RedisStore) -> None:
+    client = redis.Redis(port=server.port)
+    length(store, 1)
+    client.pexpire(KEY, 1_000_000)
+    client.setrange(KEY, 4, b"\1\0\0\0")
+    before = client.get(KEY)
+    found = store.read(CUSTOMER, "a")
+    assert found is not None
+    assert found[:, 1].tolist() == [1]
+    assert client.get(KEY) == before
+    assert client.pttl(KEY) <= 1_000_000
+
+
+def test_removing_a_namespace_takes_its_logs_and_no_others(
+    server: OwnValkey, store: RedisStore
+) -> None:
+    client = redis.Redis(port=server.port)
+    odd = RedisStore(RedisSettings(url=server.url, namespace="fau?ts*[s]\\:0"))
+    for identity in range(2_500):
+        client.set(key_prefix("fau?ts*[s]\\:0", CUSTOMER) + str(identity).encode(), "")
+    length(store, 1)
+    client.set("another", "key")
+    assert odd.remove_all() == 2_500
+    assert sorted(client.keys()) == [b"another", KEY]
+    assert store.remove_all() == 1
+    assert store.remove_all() == 0
+    assert client.keys() == [b"another"]
+    odd.close()
 
 
 def test_every_key_of_a_pipeline_lies_in_one_cluster_slot(
