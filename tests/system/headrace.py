@@ -111,9 +111,11 @@ class Headrace:
         self.processes.append(process)
         return process
 
-    def start_ready(self, role: str, reference: str) -> Process:
+    def start_ready(
+        self, role: str, reference: str, env: Mapping[str, str] | None = None
+    ) -> Process:
         """Starts a worker or monitor and waits until it owns partitions."""
-        process = self.start(role, reference)
+        process = self.start(role, reference, env=env)
 
         def ready() -> bool:
             assert process.popen.poll() is None, f"{role} ended:\n{process.output()}"

@@ -99,11 +99,17 @@ def test_bad_input_is_set_aside_with_its_reason_and_costs_its_neighbours_nothing
                 partition=0,
                 deliveries=deliveries,
             )
+    bad_labels = (b"{", b'{"transaction_id": "x"}')
+    for value in bad_labels:
+        producer.send(pipeline.topic("labels"), key=b"c1", value=value, deliveries=deliveries)
     deliveries.wait(30)
     headrace.start_ready("worker", trained.reference)
     headrace.wait_through(pipeline, "worker", ["events", "labels"])
 
-    letters = {letter.source_offset: letter for letter in headrace.dead_letters(pipeline)}
+    found = headrace.dead_letters(pipeline)
+    about_labels = [d.reason for d in found if d.source_topic == pipeline.topic("labels")]
+    assert sorted(about_labels) == ["missing_field", "not_json"]
+    letters = {d.source_offset: d for d in found if d.source_topic == pipeline.topic("events")}
     predicted = {p.source_offset: p for p in headrace.predictions(pipeline)}
     for number, bad in enumerate(inputs):
         offset = 2 * number + 1
