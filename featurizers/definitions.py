@@ -37,11 +37,25 @@ def hours(n: float) -> int:
 
 
 class Aggregation(StrEnum):
-    """How the entries inside a window become one number."""
+    """How the entries inside a window become one number (docs/concepts/features.md)."""
 
     COUNT = "count"
     SUM = "sum"
     MEAN = "mean"
+    MIN = "min"
+    MAX = "max"
+    VARIANCE = "variance"
+    STD = "std"
+    FIRST = "first"
+    LAST = "last"
+    DISTINCT = "distinct"
+    RATE = "rate"
+    SECONDS_SINCE_LAST = "seconds_since_last"
+
+    @property
+    def needs_value(self) -> bool:
+        """Whether it is of a value; the others look at the entries' times alone."""
+        return self not in (self.COUNT, self.RATE, self.SECONDS_SINCE_LAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +93,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class WindowFeature:
-    """An aggregation over one entity's log. `default` is its value where the window is empty."""
+    """An aggregation over one entity's log. `default` is its value where the window is empty.
+
+    A `value` is ignored where the aggregation needs none.
+    """
 
     name: str
     entity: Entity
@@ -169,9 +186,16 @@ class FeatureSet:
         Stands in every prediction, model and training set. Lateness is not part of it: it decides
         what is marked, not what a feature is.
         """
-        meaning = [{"kind": type(f).__name__, **asdict(f)} for f in self.features]
+        meaning = [_meaning(f) for f in self.features]
         text = json.dumps(meaning, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _meaning(feature: Feature) -> dict[str, object]:
+    meaning = {"kind": type(feature).__name__, **asdict(feature)}
+    if isinstance(feature, WindowFeature):
+        meaning["default"] = float(feature.default)  # 0 and 0.0 mean the same
+    return meaning
 
 
 def _faults(features: FeatureSet) -> Iterable[str]:
@@ -207,7 +231,7 @@ def _feature_faults(feature: Feature, entities: tuple[Entity, ...]) -> Iterable[
         yield f"{feature.name}: source {feature.source!r} is not one of {', '.join(SOURCES)}"
     if feature.window.length_ms <= 0 or feature.window.delay_ms < 0:
         yield f"{feature.name}: a window needs length_ms > 0 and delay_ms >= 0"
-    if feature.aggregation is not Aggregation.COUNT and feature.value is None:
+    if feature.aggregation.needs_value and feature.value is None:
         yield f"{feature.name}: {feature.aggregation} needs a value to aggregate"
     if feature.value is not None and feature.value.scale < 1:
         yield f"{feature.name}: the scale of {feature.value.field!r} must be at least 1"

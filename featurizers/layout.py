@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from featurizers.definitions import EVENTS, SOURCES, Aggregation, Entity, FeatureSet, Value, days
+from featurizers.definitions import EVENTS, SOURCES, Entity, FeatureSet, Value, days
 from featurizers.errors import FactsError
 from featurizers.facts import Facts
 from featurizers.quantise import quantised
@@ -108,7 +108,7 @@ def layout_of(features: FeatureSet, entity: Entity) -> EntityLayout:
     used: dict[str, set[tuple[str, int]]] = {EVENTS: set()}
     for feature in features.of_entity(entity):
         values = used.setdefault(feature.source, set())
-        if feature.value is not None and feature.aggregation is not Aggregation.COUNT:
+        if feature.value is not None and feature.aggregation.needs_value:
             values.add((feature.value.field, feature.value.scale))
     kept = sorted(used, key=source_code)
     return EntityLayout(

@@ -14,9 +14,23 @@ from featurizers.layout import EntityLayout, layout_of, source_code
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-COUNT, SUM, MEAN = 0, 1, 2
+COUNT, SUM, MEAN, RATE = 0, 1, 2, 3
+MIN, MAX, VARIANCE, STD, FIRST, LAST, DISTINCT, SECONDS_SINCE_LAST = 4, 5, 6, 7, 8, 9, 10, 11
 NO_VALUE = -1
-_CODES = {Aggregation.COUNT: COUNT, Aggregation.SUM: SUM, Aggregation.MEAN: MEAN}
+_CODES = {
+    Aggregation.COUNT: COUNT,
+    Aggregation.SUM: SUM,
+    Aggregation.MEAN: MEAN,
+    Aggregation.RATE: RATE,
+    Aggregation.MIN: MIN,
+    Aggregation.MAX: MAX,
+    Aggregation.VARIANCE: VARIANCE,
+    Aggregation.STD: STD,
+    Aggregation.FIRST: FIRST,
+    Aggregation.LAST: LAST,
+    Aggregation.DISTINCT: DISTINCT,
+    Aggregation.SECONDS_SINCE_LAST: SECONDS_SINCE_LAST,
+}
 
 
 class PlanArrays(NamedTuple):
@@ -34,8 +48,11 @@ class PlanArrays(NamedTuple):
         int64[n_sums, 2]: source code, word of the entry whose running sum is kept.
     features:
         int64[n_features, 5]: aggregation, upper cut, lower cut, sum (or -1), column of the output.
+    n_by_cuts:
+        How many features, the first ones, follow from their cuts; the others look at every entry
+        of their window.
     scales, defaults:
-        float64[n_features]: what a sum is divided by, and the value of an empty window.
+        float64[n_features]: what a result is divided by, and the value of an empty window.
     """
 
     width: int
@@ -43,6 +60,7 @@ class PlanArrays(NamedTuple):
     cuts: Ints
     sums: Ints
     features: Ints
+    n_by_cuts: int
     scales: Floats
     defaults: Floats
 
@@ -65,7 +83,7 @@ def plan_of(features: FeatureSet, entity: Entity) -> WindowPlan:
     cuts: dict[tuple[int, int], int] = {}
     sums: dict[tuple[int, int], int] = {}
     rows: list[tuple[int, int, int, int, int]] = []
-    wanted = features.of_entity(entity)
+    wanted = sorted(features.of_entity(entity), key=lambda f: _CODES[f.aggregation])
     for feature in wanted:
         source, window = source_code(feature.source), feature.window
         upper = cuts.setdefault((source, window.delay_ms), len(cuts))
@@ -80,7 +98,8 @@ def plan_of(features: FeatureSet, entity: Entity) -> WindowPlan:
         cuts=_frozen(np.array(list(cuts), dtype=np.int64)),
         sums=_frozen(np.array(list(sums), dtype=np.int64).reshape(-1, 2)),
         features=_frozen(np.array(rows, dtype=np.int64)),
-        scales=_frozen(np.array([f.value.scale if f.value else 1 for f in wanted], np.float64)),
+        n_by_cuts=sum(_CODES[f.aggregation] <= RATE for f in wanted),
+        scales=_frozen(np.array([_scale(f) for f in wanted], np.float64)),
         defaults=_frozen(np.array([f.default for f in wanted], np.float64)),
     )
     return WindowPlan(layout, arrays)
@@ -92,9 +111,18 @@ def plans_of(features: FeatureSet) -> tuple[WindowPlan, ...]:
 
 
 def _sum_of(feature: WindowFeature, layout: EntityLayout) -> tuple[int, int] | None:
-    if feature.aggregation is Aggregation.COUNT or feature.value is None:
+    if feature.value is None or not feature.aggregation.needs_value:
         return None
     return source_code(feature.source), layout.word_of(feature.source, feature.value)
+
+
+def _scale(feature: WindowFeature) -> int:
+    """What the kernel's result (in units of the value, in events x ms/h, in ms) is divided by."""
+    if feature.aggregation is Aggregation.RATE:
+        return feature.window.length_ms
+    if feature.aggregation is Aggregation.SECONDS_SINCE_LAST:
+        return 1000
+    return feature.value.scale if feature.value else 1
 
 
 def _frozen(array: NDArray[np.generic]) -> NDArray[Any]:

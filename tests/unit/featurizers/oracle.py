@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from featurizers.definitions import (
     Aggregation,
@@ -55,7 +57,7 @@ class Oracle:
 def _value(feature: Feature, event: Record, seen: dict[str, list[Record]]) -> float:
     t = event.time_ms
     if isinstance(feature, WindowFeature):
-        return _window(feature, t, seen[feature.entity.name])
+        return _window(feature, event, seen[feature.entity.name])
     if isinstance(feature, FieldFeature):
         return _exact(event, feature.value) / feature.value.scale
     if isinstance(feature, WeekendFeature):
@@ -64,22 +66,59 @@ def _value(feature: Feature, event: Record, seen: dict[str, list[Record]]) -> fl
     return float(feature.first <= t // HOUR_MS % 24 <= feature.last)
 
 
-def _window(feature: WindowFeature, t: int, log: list[Record]) -> float:
-    newest = t - feature.window.delay_ms
+def _window(feature: WindowFeature, event: Record, log: list[Record]) -> float:
+    newest = event.time_ms - feature.window.delay_ms
     inside = [
         r
         for r in log
         if r.source == feature.source and newest - feature.window.length_ms < r.time_ms <= newest
     ]
+    if feature.aggregation is Aggregation.SECONDS_SINCE_LAST:
+        # The event's own entry bears its identity, whatever time it has when it comes again.
+        inside = [r for r in inside if (r.source, r.id) != (event.source, event.id)]
     if not inside:
         return feature.default
-    if feature.aggregation is Aggregation.COUNT:
-        return float(len(inside))
+    match feature.aggregation:
+        case Aggregation.COUNT:
+            return float(len(inside))
+        case Aggregation.RATE:
+            return len(inside) * HOUR_MS / feature.window.length_ms
+        case Aggregation.SECONDS_SINCE_LAST:
+            return (event.time_ms - max(r.time_ms for r in inside)) / 1000
+    return _of_values(feature, inside)
+
+
+def _of_values(feature: WindowFeature, inside: list[Record]) -> float:
     assert feature.value is not None
-    total = sum(_exact(r, feature.value) for r in inside)
-    if feature.aggregation is Aggregation.SUM:
-        return total / feature.value.scale
-    return total / len(inside) / feature.value.scale
+    scale = feature.value.scale
+    values = [_exact(r, feature.value) for r in inside]
+    by_time = [_exact(r, feature.value) for r in sorted(inside, key=lambda r: r.time_ms)]
+    match feature.aggregation:
+        case Aggregation.SUM:
+            return sum(values) / scale
+        case Aggregation.MEAN:
+            return sum(values) / len(values) / scale
+        case Aggregation.MIN:
+            return min(values) / scale
+        case Aggregation.MAX:
+            return max(values) / scale
+        case Aggregation.FIRST:
+            return by_time[0] / scale
+        case Aggregation.LAST:
+            return by_time[-1] / scale
+        case Aggregation.DISTINCT:
+            return float(len(set(values)))
+        case Aggregation.VARIANCE:
+            return float(variance(values) / scale**2)
+        case Aggregation.STD:
+            return math.sqrt(variance(values) / scale**2)
+        case _:
+            raise NotImplementedError(feature.aggregation)
+
+
+def variance(values: list[int]) -> Fraction:
+    mean = Fraction(sum(values), len(values))
+    return sum(((v - mean) ** 2 for v in values), Fraction(0)) / len(values)
 
 
 def _exact(record: Record, value: Value) -> int:

@@ -13,12 +13,14 @@ from featurizers.definitions import (
     FieldFeature,
     HoursFeature,
     Value,
+    WeekendFeature,
     Window,
     WindowFeature,
     days,
 )
 from featurizers.errors import DefinitionError
 from featurizers.layout import layout_of
+from streams.pipelines.fraud import FEATURES
 
 CUSTOMER = Entity("customer", "customer_id")
 AMOUNT, TIP = Value("amount", 100), Value("tip", 10)
@@ -51,18 +53,49 @@ def test_every_fault_is_named_at_once() -> None:
     assert len(caught.value.faults) == 10
 
 
-def test_a_fingerprint_stands_for_meaning_and_order() -> None:
-    same = FeatureSet((CUSTOMER,), (FieldFeature("amount", Value("amount", 100)), MEAN), days(9))
-    assert SET.fingerprint() == same.fingerprint()
-    changed = (
-        (SET.features[1], SET.features[0]),
-        (SET.features[0], replace(MEAN, default=1.0)),
-        (SET.features[0], replace(MEAN, window=Window(days(1), 1))),
-        (SET.features[0], replace(MEAN, value=TIP)),
-        (SET.features[0], replace(MEAN, name="mean")),
+ACCOUNT, SHOP = Entity("account", "account_id"), Entity("shop", "shop_id")
+POINTS = (HoursFeature("night", 0, 6), FieldFeature("amount", AMOUNT))
+CHANGED_MEANING = {
+    "order": (*POINTS[::-1], MEAN),
+    "one fewer": (POINTS[0], MEAN),
+    "kind": (HoursFeature("night", 0, 6), WeekendFeature("amount"), MEAN),
+    "hours": (HoursFeature("night", 0, 5), POINTS[1], MEAN),
+    "name": (*POINTS, replace(MEAN, name="mean")),
+    "entity": (*POINTS, replace(MEAN, entity=ACCOUNT)),
+    "aggregation": (*POINTS, replace(MEAN, aggregation=Aggregation.SUM)),
+    "length": (*POINTS, replace(MEAN, window=Window(days(2)))),
+    "delay": (*POINTS, replace(MEAN, window=Window(days(1), 1))),
+    "field": (*POINTS, replace(MEAN, value=Value("tip", 100))),
+    "scale": (*POINTS, replace(MEAN, value=Value("amount", 10))),
+    "source": (*POINTS, replace(MEAN, source=LABELS)),
+    "default": (*POINTS, replace(MEAN, default=1.0)),
+}
+
+
+def test_a_fingerprint_changes_with_meaning_and_order() -> None:
+    entities = (CUSTOMER, ACCOUNT)
+    prints = {FeatureSet(entities, f).fingerprint() for f in CHANGED_MEANING.values()}
+    assert len(prints | {FeatureSet(entities, (*POINTS, MEAN)).fingerprint()}) == 1 + len(
+        CHANGED_MEANING
     )
-    prints = {replace(SET, features=features).fingerprint() for features in changed}
-    assert len(prints | {SET.fingerprint()}) == len(changed) + 1
+    other_field = replace(MEAN, entity=Entity("customer", "payer_id"))
+    by_field = [FeatureSet((f.entity,), (f,)).fingerprint() for f in (MEAN, other_field)]
+    assert by_field[0] != by_field[1]
+
+
+def test_a_fingerprint_does_not_change_with_what_means_the_same() -> None:
+    zero = replace(MEAN, default=0)
+    same = (
+        replace(SET, allowed_lateness_ms=days(9)),
+        replace(SET, entities=(SHOP, CUSTOMER)),
+        replace(SET, features=(FieldFeature("amount", Value("amount", 100)), zero)),
+    )
+    assert {features.fingerprint() for features in same} == {SET.fingerprint()}
+
+
+def test_the_fraud_features_keep_their_fingerprint() -> None:
+    # It stands in models and predictions that are kept: another one orphans them.
+    assert FEATURES.fingerprint() == "c5863bc8d9b34c0f"
 
 
 def test_a_layout_keeps_only_what_features_use() -> None:

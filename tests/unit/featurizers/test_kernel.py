@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numba.core.caching import CacheImpl
 
-from featurizers import grouping, kernel
+from featurizers import grouping, kernel, windows
 from featurizers.compiled import compiled
 from featurizers.definitions import EVENTS, Aggregation, FeatureSet, Window, WindowFeature, days
 from featurizers.facts import Facts
@@ -71,7 +71,7 @@ def test_a_long_disordered_log_is_not_scanned_for_every_row() -> None:
 
 def test_nothing_is_compiled_at_the_first_batch() -> None:
     online = OnlineFeatures(SET, MemoryStore(lambda: 0.0), lambda: 0.0)
-    functions: list[Any] = [kernel._windows, grouping._group]
+    functions: list[Any] = [windows.windows, grouping._group]
     known = [list(f.signatures) for f in functions]
     facts = one_customer(np.arange(3, dtype=np.int64), np.ones(3))
     online.submit(facts).result()

@@ -36,3 +36,19 @@ def test_examples_are_bounded_and_nothing_compared_is_no_difference() -> None:
 def test_matrices_must_fit() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         compare(["a"], ["f"], np.zeros((1, 2)), np.zeros((1, 2)))
+
+
+def test_a_difference_carries_the_first_reason_that_explains_it() -> None:
+    online, offline = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[0.0, 2.0], [0.0, 0.0]])
+    explained = {
+        "late": np.array([[True, True], [False, False]]),
+        "cut": np.array([[True, False], [True, False]]),
+        "never": np.array([[True, False], [False, False]]),
+    }
+    report = compare(["a", "b"], ["f", "g"], online, offline, explained=explained)
+    assert [(d.id, d.feature, d.reason) for d in report.examples] == [
+        ("a", "f", "late"),
+        ("b", "f", "cut"),
+        ("b", "g", None),
+    ]
+    assert report.differing_by_reason == {"late": 1, "cut": 1}
