@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from deploy.cli.extensions import extension, extensions, kafka
+
 # Name -> (module that holds a click Command of that name, line in the overview).
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("deploy.cli.stack", "start the local Kafka, Valkey and Triton"),
@@ -18,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("deploy.cli.worker", "create a pipeline's topics, load the store's functions"),
     "simulate": ("deploy.cli.simulate", "write simulated card payments to a file"),
     "train": ("deploy.cli.train", "train a pipeline's model and load it into Triton"),
-    "load": ("deploy.cli.load", "fill the feature store from history"),
+    "features": ("deploy.cli.features", "describe, load, backfill, prove, show features"),
     "worker": ("deploy.cli.worker", "turn events into predictions"),
     "monitor": ("deploy.cli.worker", "join labels, keep metrics, learn, detect drift, alert"),
     "replay": ("deploy.cli.replay", "send a data file through a pipeline's topics"),
@@ -34,12 +36,12 @@ class _Lazy(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return list(COMMANDS)
+        return [*COMMANDS, *extensions()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
         if cmd_name not in COMMANDS:
-            return None
+            return extension(cmd_name) if cmd_name in extensions() else None
         module = importlib.import_module(COMMANDS[cmd_name][0])
         command: click.Command = getattr(module, cmd_name)
         return command
@@ -47,7 +49,9 @@ class _Lazy(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            lines = {name: line for name, (_, line) in COMMANDS.items()}
+            lines |= {name: extension(name).get_short_help_str(60) for name in extensions()}
+            formatter.write_dl(list(lines.items()))
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,7 +67,7 @@ def headrace() -> None:
       headrace prepare fraud                   its topics, the store's functions
       headrace simulate --out payments.parquet simulated card payments
       headrace train fraud --data payments.parquet --from 2026-02-05 --to 2026-02-12
-      headrace load fraud --data payments.parquet --to 2026-02-12
+      headrace features load fraud --data payments.parquet --to 2026-02-12
       headrace worker fraud                    events -> predictions (Ctrl-C drains)
       headrace monitor fraud                   labels, metrics, drift, alerts
       headrace replay fraud --data payments.parquet --from 2026-02-12 --rate 5000
@@ -83,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A pipeline named module:ATTRIBUTE is looked for in the current folder, as python -m would.
     sys.path.insert(0, "")
     try:
-        headrace(args=arguments, standalone_mode=False)
+        headrace(args=arguments, standalone_mode=False, obj=kafka)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
         sys.exit(130)

@@ -13,7 +13,8 @@ PACKAGES = ("streams", "featurizers", "inference", "online_learning", "deploy", 
 
 # Driver -> the paths under which it may be imported.
 PLACES = {
-    "confluent_kafka": ("streams/transport/",),
+    # The pass-through peer shows what the client costs without Headrace's transport.
+    "confluent_kafka": ("streams/transport/", "loadtests/peers/"),
     "faust": ("streams/transport/",),
     "mode": ("streams/transport/",),
     "redis": ("featurizers/store/",),

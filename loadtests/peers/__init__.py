@@ -1,0 +1,1 @@
+"""Peers: the same job done otherwise, on the same broker, to be measured beside Headrace."""
