@@ -33,11 +33,10 @@ ORIGIN_HEADER = "headrace-origin"
 
 MAX_ORIGINS = 1_000_000
 MAX_HELD_BYTES = 256 * 1_048_576
+PAGE_RECORDS = 500
 # What a held dead letter takes beside its value, key and headers, rounded up.
 _LETTER_BYTES = 1_024
-
 _CLOCK_SKEW_MS = 300_000
-_PAGE = 500
 _CUTS = {
     VALUE_BYTES_HEADER: "its value was cut",
     KEY_BYTES_HEADER: "its key was cut",
@@ -265,7 +264,7 @@ def resend(letters: Sequence[SetAside], producer: BatchProducer, *, deadline_s: 
     confirmed within `deadline_s`; what was sent before stays sent.
     """
     pending = iter(letters)
-    while page := list(islice(pending, _PAGE)):
+    while page := list(islice(pending, PAGE_RECORDS)):
         deliveries = Deliveries(producer)
         for found in page:
             producer.send(

@@ -79,7 +79,7 @@ def dlq() -> None:
 @_filters
 @click.option("--limit", type=click.IntRange(min=0), default=50, help="Show the newest N [50].")
 @click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write here."
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Figures as JSON."
 )
 def list_letters(pipeline: str, limit: int, json_file: Path | None, **choice: Any) -> None:
     """Show PIPELINE's dead letters: which, why, from where; and how many of each reason."""
@@ -256,7 +256,7 @@ def _select(
         found = {(f.partition, f.offset) for f in selection.letters}
         missing = ", ".join(_text(at) for at in sorted(wanted.positions - found))
         raise click.ClickException(
-            f"not every position holds a dead letter that was chosen, look at {missing}; "
+            f"{missing}: at one or more of these stands no dead letter that the filters choose; "
             "nothing was sent"
         )
     return selection
