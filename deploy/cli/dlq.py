@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streams.transport.settings import TransportSettings
 
 CONFIRM_S = 60.0
+ROWS_SHOWN = 50
 SKIPPED_SHOWN = 10
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -77,7 +78,9 @@ def dlq() -> None:
 @dlq.command("list")
 @click.argument("pipeline")
 @_filters
-@click.option("--limit", type=click.IntRange(min=0), default=50, help="Show the newest N [50].")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=ROWS_SHOWN, help="Show the newest N [50]."
+)
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Figures as JSON."
 )
@@ -154,8 +157,8 @@ def replay(
     plan = plan_replay(loaded, selection.letters[:limit])
     if dry_run:
         if plan.sent:
-            _console().print(words.letters_table(plan.sent))
-        click.echo(f"{len(plan.sent):,} records would be sent")
+            _console().print(words.letters_table(plan.sent[:ROWS_SHOWN]))
+        click.echo(f"{len(plan.sent):,} records would be sent, at most {ROWS_SHOWN} shown")
     else:
         _resend(transport, plan)
         click.echo(f"{len(plan.sent):,} records sent")
