@@ -201,3 +201,11 @@ def test_what_is_held_is_bounded() -> None:
             select(letters, Wanted(), keep_values=True, **limits)
     unwanted = Wanted(reason="missing_field")
     assert not select(letters, unwanted, keep_values=True, max_held_bytes=1).letters
+
+
+def test_what_is_superseded_is_not_held() -> None:
+    attempts = [failed(source(1), (0, 0))]
+    for n in range(1, 50):
+        attempts.append(failed(sent_again(attempts[-1], n), (0, n), failed_at_ms=n))
+    selection = select(attempts, Wanted(), keep_values=True, max_held_bytes=5_000)
+    assert [f.letter.attempts for f in selection.letters] == [50]
