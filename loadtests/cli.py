@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Kafka = Callable[[str | None], TransportSettings]
 
 FAILED_STATUS = 1
+ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 JSON_FILE = click.Path(path_type=Path, dir_okay=False)
 RESULT_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 COLUMNS = "  {:<12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}"
@@ -48,21 +49,49 @@ def list_scenarios() -> None:
 
 @loadtest.command(short_help="run one scenario")
 @click.argument("scenario")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=1_000.0)
-@click.option("--duration", "duration_s", type=click.FloatRange(min=0, min_open=True), default=60.0)
-@click.option("--warmup", "warm_up_s", type=click.FloatRange(min=0), default=5.0)
-@click.option("--pipeline", default="fraud", help="A pipeline of payments.")
+@click.option("--rate", type=ABOVE_ZERO, default=1_000.0, help="Events a second [1000].")
+@click.option("--duration", "duration_s", type=ABOVE_ZERO, default=60.0, help="Seconds [60].")
+@click.option(
+    "--warmup",
+    "warm_up_s",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    help="Seconds before --duration that are in no figure [5].",
+)
+@click.option("--pipeline", default="fraud", help="A pipeline of payments [fraud].")
 @click.option("--peer", help="Measure this peer instead; see `headrace loadtest list`.")
 @click.option(
-    "--arrivals", type=click.Choice(["fixed", "poisson"]), default="fixed", help="Within a phase."
+    "--arrivals",
+    type=click.Choice(["fixed", "poisson"]),
+    default="fixed",
+    help="At even distances [fixed], or independently of each other.",
 )
-@click.option("--customers", type=click.IntRange(min=10, max=200_000), default=5_000)
-@click.option("--seed", type=click.IntRange(min=0), default=7, help="Of payments and arrivals.")
-@click.option("--late-limit", type=click.FloatRange(min=1), default=100.0, help="ms; more fails.")
 @click.option(
-    "--broken-p99", type=click.FloatRange(min=1), default=1_000.0, help="ms; ends a ramp."
+    "--customers",
+    type=click.IntRange(min=10, max=200_000),
+    default=5_000,
+    help="Who pay, at twice as many terminals [5000].",
 )
-@click.option("--drain", "drain_s", type=click.FloatRange(min=1), default=30.0)
+@click.option("--seed", type=click.IntRange(min=0), default=7, help="Of payments and arrivals [7].")
+@click.option(
+    "--late-limit",
+    type=click.FloatRange(min=1),
+    default=100.0,
+    help="ms that the generator may be behind its schedule; more fails the run [100].",
+)
+@click.option(
+    "--broken-p99",
+    type=click.FloatRange(min=1),
+    default=1_000.0,
+    help="ms; a ramp's step with a higher p99 is not held [1000].",
+)
+@click.option(
+    "--drain",
+    "drain_s",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    help="Longest wait for the last answers, seconds [30].",
+)
 @click.option("--bootstrap", help="host:port of the brokers (default: settings, local stack).")
 @click.option("--json", "json_file", type=JSON_FILE, help="Figures as JSON.")
 @click.pass_context
@@ -71,9 +100,8 @@ def run(
 ) -> None:
     """Run SCENARIO against a system that is already running: `headrace worker` and what it needs.
 
-    --rate is in events a second, --duration, --warmup and --drain (the longest wait for the last
-    answers) are in seconds. Ends with status 1 when an event was not answered, or when the
-    generator could not keep its own schedule.
+    Ends with status 1 when an event was not answered, or when the generator could not keep its own
+    schedule. A ramp looks for the rate that the system does not hold, and finding it is no failure.
     """
     from loadtests.run import run as make_run
 

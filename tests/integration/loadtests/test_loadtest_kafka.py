@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import select
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,6 +19,7 @@ from loadtests.companion import Companion
 from loadtests.errors import CompanionEnded, NotAnswering
 from loadtests.judge import Limits
 from loadtests.peers.passthrough import PassThroughOrder
+from loadtests.result import read_result
 from loadtests.run import PASSTHROUGH, Plan, run
 from loadtests.scenarios import SCENARIOS
 from streams.errors import TopicMismatch
@@ -179,3 +184,57 @@ def test_a_ramp_ends_where_the_system_breaks(
     assert result.passed
     assert result.unanswered > 0
     assert len(result.phases) < 11
+
+
+def test_the_command_writes_what_it_prints(
+    kafka_bootstrap: str, tmp_path: Path, topic_name: Callable[[str], str]
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "from dataclasses import replace\n"
+        "from streams.pipelines.fraud import PIPELINE as FRAUD\n"
+        f"PIPELINE = replace(FRAUD, name={topic_name('p')!r}, partitions=2)\n"
+    )
+    command = [
+        *(sys.executable, "-m", "deploy.cli", "loadtest", "run", "steady"),
+        *("--pipeline", "own:PIPELINE", "--peer", PASSTHROUGH, "--bootstrap", kafka_bootstrap),
+        *("--rate", "200", "--duration", "1", "--warmup", "0.5", "--arrivals", "poisson"),
+        *("--late-limit", "5000", "--json", "result.json"),
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = read_result(tmp_path / "result.json")
+    assert result.answered == result.events_sent > 100
+    assert f"{result.latency.latency_p50_ms:,.1f}" in done.stdout
+    assert "the first 0.5 s warm up and are in no figure" in done.stdout
+
+
+def test_a_companion_does_not_outlive_a_parent_that_was_killed(
+    transport: TransportSettings, pipeline: Pipeline
+) -> None:
+    order = PassThroughOrder(transport, pipeline.topic("events"), pipeline.topic("predictions"))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, msgspec.json.encode(order).decode()],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stderr
+    assert parent.stderr.readline() == "ready\n"
+    parent.kill()
+    parent.wait(10)
+    # Both have the same pipe as their standard error: it ends when both are gone.
+    assert select.select([parent.stderr], [], [], 20)[0], "the companion lives on"
+    assert parent.stderr.read() == ""
+    parent.stderr.close()
+
+
+PARENT = """
+import sys, time, msgspec
+from loadtests.companion import Companion
+from loadtests.peers.passthrough import PassThroughOrder
+order = msgspec.json.decode(sys.argv[1], type=PassThroughOrder)
+with Companion("loadtests.peers.passthrough", order):
+    print("ready", file=sys.stderr, flush=True)
+    time.sleep(60)
+"""

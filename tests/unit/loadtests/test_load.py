@@ -151,3 +151,17 @@ def test_the_command_finds_the_load_test_without_importing_it() -> None:
     wrong = CliRunner().invoke(headrace, ["loadtest", "run", "nothing"])
     assert wrong.exit_code == 2
     assert "there are: steady, ramp, spike" in wrong.output
+
+
+def test_a_run_that_does_not_count_ends_with_status_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reasons = ["steady: the generator was up to 900 ms behind its schedule"]
+    failed = result(passed=False, failures=reasons)
+    monkeypatch.setattr("loadtests.run.run", lambda *_: failed)
+    file = tmp_path / "r.json"
+    command = ["loadtest", "run", "steady", "--json", str(file)]
+    shown = CliRunner().invoke(headrace, command, obj=lambda bootstrap: bootstrap)
+    assert shown.exit_code == 1
+    assert f"FAILED: {reasons[0]}" in shown.output
+    assert read_result(file) == failed
