@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +80,14 @@ def offline_column(features: FeatureSet, times_ms: np.ndarray, amounts: np.ndarr
 def test_each_aggregation_by_example(aggregation: Aggregation) -> None:
     features = one_feature(aggregation, Window(hours(1.5)))
     assert offline_column(features, TIMES_MS, AMOUNTS)[-1] == AT_LAST[aggregation]
+
+
+def test_each_aggregation_is_documented() -> None:
+    page = Path(__file__).parents[3] / "docs" / "concepts" / "features.md"
+    _, section, _ = re.split(r"^## (?:Aggregations|Exactness)$", page.read_text(), flags=re.M)
+    first_cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("|")]
+    documented = re.findall(r"`([A-Z_]+)`", " ".join(first_cells))
+    assert sorted(documented) == sorted(a.name for a in Aggregation)
 
 
 def test_at_one_time_the_first_arrived_first_and_the_last_arrived_last() -> None:

@@ -69,6 +69,8 @@ CHANGED_MEANING = {
     "scale": (*POINTS, replace(MEAN, value=Value("amount", 10))),
     "source": (*POINTS, replace(MEAN, source=LABELS)),
     "default": (*POINTS, replace(MEAN, default=1.0)),
+    "no value": (*POINTS, replace(MEAN, aggregation=Aggregation.COUNT, value=None)),
+    "value that is ignored": (*POINTS, replace(MEAN, aggregation=Aggregation.COUNT)),
 }
 
 
