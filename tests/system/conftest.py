@@ -92,5 +92,5 @@ def trained(headrace: Headrace, case: Case) -> Case:
     data = ("--data", str(case.file))
     headrace.do("prepare", case.reference)
     headrace.do("train", case.reference, *data, "--from", "2026-02-03", "--to", "2026-02-10")
-    headrace.do("load", case.reference, *data, "--to", "2026-02-10")
+    headrace.do("features", "load", case.reference, *data, "--to", "2026-02-10")
     return case

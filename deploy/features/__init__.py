@@ -1,0 +1,1 @@
+"""What `headrace features` does: features from files, beside the store, and into it."""
