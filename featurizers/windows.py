@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featurizers.compiled import compiled, inlined
-from featurizers.layout import SOURCE_BITS, SOURCE_MASK
+from featurizers.definitions import EVENTS
+from featurizers.layout import SOURCE_BITS, SOURCE_MASK, source_code
 from featurizers.plan import (
     COUNT,
     DISTINCT,
@@ -34,8 +35,8 @@ from featurizers.plan import (
     PlanArrays,
 )
 
-HOUR_MS = 3_600_000
-_EVENTS = 0
+_HOUR_MS = 3_600_000
+_EVENTS = source_code(EVENTS)
 _LIMB_BITS = 18
 _LIMB = (1 << _LIMB_BITS) - 1
 
@@ -174,7 +175,7 @@ def _values(plan: PlanArrays, counts: Ints, totals: Ints, out: Floats) -> None:
         elif plan.features[f, 0] == MEAN:
             value = (totals[upper, total] - totals[lower, total]) / count / plan.scales[f]
         elif plan.features[f, 0] == RATE:
-            value = count * HOUR_MS / plan.scales[f]
+            value = count * _HOUR_MS / plan.scales[f]
         else:
             value = (totals[upper, total] - totals[lower, total]) / plan.scales[f]
         out[plan.features[f, 4]] = value
