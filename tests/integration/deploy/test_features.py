@@ -22,6 +22,7 @@ from deploy.errors import DeployError
 from deploy.features.parity import LABEL_IN_BATCH
 from featurizers.offline import compute
 from featurizers.store.redis import RedisSettings, RedisStore
+from streams.conversion import DataFileError
 from streams.history import History
 from streams.pipeline import Pipeline
 from streams.simulator import SimulatorConfig, simulate
@@ -137,7 +138,7 @@ def test_a_backfill_that_cannot_be_written_leaves_nothing(case: Case) -> None:
     blocked.mkdir()
     (blocked / "features.parquet.part").mkdir()
     done = case.run("backfill", *case.data, "--out", str(blocked / "features.parquet"))
-    assert isinstance(done.exception, DeployError)
+    assert isinstance(done.exception, DataFileError)
     assert not (blocked / "features.parquet").exists()
 
 

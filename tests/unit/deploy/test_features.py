@@ -1,15 +1,22 @@
-"""What `headrace features describe` says of a pipeline."""
+"""What `headrace features` says of a pipeline without a server."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import numpy as np
 from click.testing import CliRunner
 
-from deploy.cli.features import features
+from deploy.cli.features import features, parity_figures
 from deploy.features.describe import log_bytes, span
+from deploy.features.parity import ParityRun
 from featurizers.definitions import days, hours
+from featurizers.inspection import EntityView, SeenEntry
+from featurizers.parity import compare
 from streams.pipelines.fraud import FEATURES
+
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "features-cli.md"
 
 
 def test_the_estimate_is_the_documented_formula() -> None:
@@ -44,3 +51,16 @@ def test_spans_are_said_in_their_largest_whole_unit() -> None:
     assert [span(ms) for ms in (days(7), hours(36), 90_000, 1_500, 0)] == [
         *("7d", "36h", "90s", "1500ms", "0d"),
     ]
+
+
+def test_the_reference_names_every_command_option_and_key() -> None:
+    text = REFERENCE.read_text(encoding="utf-8")
+    for name, command in features.commands.items():
+        assert f"\n## {name}\n" in text
+        options = [o for p in command.params for o in p.opts if o.startswith("--")]
+        assert [o for o in options if o not in text] == [], name
+    described = json.loads(CliRunner().invoke(features, ["describe", "fraud", "--json"]).stdout)
+    run = ParityRun(compare([], [], *[np.zeros((0, 0))] * 2), 0, 0, 0, 0)
+    view = EntityView.__dataclass_fields__ | SeenEntry.__dataclass_fields__
+    keys = {*described, *described["entities"][0], *described["features"][0], *view}
+    assert [k for k in keys | set(parity_figures(run, "")) if f"`{k}`" not in text] == []
