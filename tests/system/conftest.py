@@ -69,14 +69,15 @@ def case(headrace: Headrace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     )
     monkeypatch.syspath_prepend(str(headrace.folder))
     pipeline: Pipeline = importlib.import_module(name).PIPELINE
-    # Labels come an hour before the windows need them, so that how two topics race cannot show.
+    # Labels come half a day before the windows need them (at the replays' rates, most of a second),
+    # so that how two topics race cannot show.
     config = SimulatorConfig(
         days=42,
         customers=400,
         terminals=300,
         compromised_terminals_a_day=40,
         compromised_customers_a_day=40,
-        label_delay_ms=7 * DAY_MS - DAY_MS // 24,
+        label_delay_ms=7 * DAY_MS - DAY_MS // 2,
     )
     simulated = simulate(config)
     history = History.ordered(pipeline, simulated.events, simulated.labels)
