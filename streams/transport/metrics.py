@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from streams.transport.batch import TopicPartition
 
+_PREFIX = "headrace_transport"
 _RECORDS = (1, 4, 16, 64, 128, 256, 512, 1024, 2048, 4096)
 _SECONDS = (0.00025, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -15,62 +16,28 @@ class TransportMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(f"headrace_transport_{name}", text, buckets=buckets, registry=registry)
+            return Histogram(f"{_PREFIX}_{name}", text, buckets=buckets, registry=registry)
+
+        def counter(name: str, text: str, by: str) -> Counter:
+            return Counter(f"{_PREFIX}_{name}", text, [by], registry=registry)
+
+        def gauge(name: str, text: str, *by: str) -> Gauge:
+            return Gauge(f"{_PREFIX}_{name}", text, by, registry=registry)
 
         self._batch_records = histogram("batch_records", "Records per micro-batch.", _RECORDS)
         self._batch_seconds = histogram(
             "batch_seconds", "Time from the poll of a batch to its last acknowledgement.", _SECONDS
         )
-        self._polls = Counter(
-            "headrace_transport_polls", "Polls of the consumer.", ["result"], registry=registry
-        )
-        self._commits = Counter(
-            "headrace_transport_commits", "Offset commits.", ["result"], registry=registry
-        )
-        self._rebalances = Counter(
-            "headrace_transport_rebalances",
-            "Changes of the assignment.",
-            ["event"],
-            registry=registry,
-        )
-        self._retries = Counter(
-            "headrace_transport_retries",
-            "Batches that were tried again.",
-            ["error"],
-            registry=registry,
-        )
-        self._rejected = Counter(
-            "headrace_transport_rejected_records",
-            "Records that were set aside.",
-            ["error"],
-            registry=registry,
-        )
-        self._lag = Gauge(
-            "headrace_transport_lag_records",
-            "Records not read yet.",
-            ["topic", "partition"],
-            registry=registry,
-        )
-        self._assigned = Gauge(
-            "headrace_transport_assigned_partitions",
-            "Partitions this worker owns.",
-            registry=registry,
-        )
-        self._in_flight = Gauge(
-            "headrace_transport_in_flight_batches",
-            "Batches handed out and not finished.",
-            registry=registry,
-        )
-        self._paused = Gauge(
-            "headrace_transport_paused",
-            "1 while reading is paused for back-pressure.",
-            registry=registry,
-        )
-        self._idle = Gauge(
-            "headrace_transport_seconds_since_progress",
-            "Seconds since a batch was last finished.",
-            registry=registry,
-        )
+        self._polls = counter("polls", "Polls of the consumer.", "result")
+        self._commits = counter("commits", "Offset commits.", "result")
+        self._rebalances = counter("rebalances", "Changes of the assignment.", "event")
+        self._retries = counter("retries", "Batches that were tried again.", "error")
+        self._rejected = counter("rejected_records", "Records that were set aside.", "error")
+        self._lag = gauge("lag_records", "Records not read yet.", "topic", "partition")
+        self._assigned = gauge("assigned_partitions", "Partitions this worker owns.")
+        self._in_flight = gauge("in_flight_batches", "Batches handed out and not finished.")
+        self._paused = gauge("paused", "1 while reading is paused for back-pressure.")
+        self._idle = gauge("seconds_since_progress", "Seconds since a batch was last finished.")
 
     def polled(self, records: int) -> None:
         """Count one poll and the size of what it brought."""
