@@ -93,7 +93,8 @@ class Kafka:
         }
 
     def _format(self) -> None:
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # One id in 64 would begin with a dash, and be taken for an option.
+        cluster = "H" + urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)]
         done = subprocess.run(
             [*self._java(), *tool, "--ignore-formatted"],
