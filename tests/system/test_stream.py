@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections import Counter
@@ -66,6 +67,17 @@ def test_every_event_has_one_prediction_with_the_features_of_the_backfill(
 
     assert worker.stop() == 0
     assert monitor.stop() == 0
+
+    # The topics themselves are a history to train from.
+    figures = headrace.folder / "train.json"
+    days = ("--from", "2026-02-10", "--to", "2026-02-12")
+    headrace.do("train", trained.reference, *days, "--json", str(figures))
+    retrained = json.loads(figures.read_text())
+    assert retrained["version"] == 2
+    assert (retrained["rows"], retrained["positives"]) == (
+        len(live),
+        sum(truth[i] for i in live.event_ids),
+    )
 
 
 def _now(value: bytes | None, now_ms: int) -> bytes | None:
