@@ -94,11 +94,16 @@ class ScoringProcessor:
         self._dead = DeadLetters(pipeline.topic("deadletters"), producer)
         self._lateness = Lateness(pipeline.features.allowed_lateness_ms)
         self._encode = msgspec.json.Encoder().encode
+        self._epoch: int | None = None
         scorer.model.require_features(pipeline.features.names, pipeline.features.fingerprint())
 
     def process(self, batch: MicroBatch) -> None:
         """Score one micro-batch; returns when all is sent, before the broker has confirmed it."""
         begun = time.perf_counter()
+        if batch.epoch != self._epoch:
+            # Partitions may come back having moved on: where they stood says nothing any more.
+            self._epoch = batch.epoch
+            self._events.forget()
         wait_ms = (time.monotonic() - batch.polled_at) * 1000
         now_ms = self._wall_ms()
         topics = batch.by_topic()

@@ -1,4 +1,4 @@
-"""Bringing a published version into service, and taking old ones out of it."""
+"""Bringing a published version into service, and taking out of it what is not to stay beside."""
 
 from __future__ import annotations
 
@@ -38,14 +38,3 @@ def bring_into_service(
         raise
     finally:
         scorer.close()
-
-
-def leave_in_service(
-    repository: ModelRepository, control: ModelControl, name: str, versions: Sequence[int]
-) -> None:
-    """Makes Triton let go of every version but `versions`, which go on scoring.
-
-    Raises VersionNotFound, ScorerUnavailable or ScorerRefused.
-    """
-    repository.serve(name, versions)
-    control.load(name)

@@ -16,7 +16,7 @@ from inference.booster import Booster
 from inference.errors import ModelNotFound, ScorerRefused, ScorerUnavailable
 from inference.repository import ModelRepository
 from inference.triton.control import ModelControl
-from inference.triton.rollout import bring_into_service, leave_in_service
+from inference.triton.rollout import bring_into_service
 from inference.triton.scorer import TritonScorer
 from tests.adapters.models import publish_named, random_rows, trained_model
 from tests.adapters.scorer import MODEL
@@ -148,7 +148,7 @@ def test_a_rollout_brings_a_version_warm_into_service_and_takes_the_old_one_out(
     bring_into_service(serving.repository, serving.control, serving.name, 1)
     bring_into_service(serving.repository, serving.control, serving.name, 2, beside=[1])
     assert serving.control.ready_versions(serving.name) == (1, 2)
-    leave_in_service(serving.repository, serving.control, serving.name, [2])
+    bring_into_service(serving.repository, serving.control, serving.name, 2)
     expected = serving.reference(2).predict(ROWS)
     assert serving.scorer(2).score(ROWS).tobytes() == expected.tobytes()
     with pytest.raises(ModelNotFound):
